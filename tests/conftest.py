@@ -1,0 +1,21 @@
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Real motion, photographs and bodies (folders mocap, photos, body): too large or not free enough to be committed."""
+    folder = os.environ.get("TOKENHMR_DATA")
+    if not folder:
+        pytest.skip("set TOKENHMR_DATA to a folder with mocap, photos and body to run this on real data")
+    return Path(folder)

@@ -1,0 +1,160 @@
+"""SMPL parameters to a posed mesh: one layer for every kind of body.
+
+Linear blend skinning as in Loper et al., "SMPL: A Skinned Multi-Person Linear Model" (2015), equations 2 to 10. Vertices
+are kept planar, (3, V), so that shape and pose correctives are one matrix product and skinning another.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenhmr.body.files import OPEN_BODY, BodyFile, read_body_file
+from tokenhmr.skeleton import JOINTS44, OPENPOSE_FROM_SMPL, OPENPOSE_JOINTS, SMPL_JOINTS, SMPL_PARENTS
+from tokenhmr.structs import BodyOutput, Pose
+
+
+def _levels() -> tuple[tuple[list[int], list[int]], ...]:
+    """The kinematic tree by depth: all joints of a level are moved in one batched product."""
+    depth = [0] * len(SMPL_PARENTS)
+    for joint, parent in enumerate(SMPL_PARENTS):
+        depth[joint] = 0 if parent < 0 else depth[parent] + 1
+    by_depth = [[j for j, d in enumerate(depth) if d == level] for level in range(1, max(depth) + 1)]
+    return tuple((level, [SMPL_PARENTS[j] for j in level]) for level in by_depth)
+
+
+class Body(nn.Module):
+    """A skinned body. All of it are buffers: nothing here is learnt, nothing is saved with a model."""
+
+    template: Tensor
+    basis: Tensor
+    rest_joints: Tensor
+    rest_joint_dirs: Tensor
+    skinning: Tensor
+    extra_regressor: Tensor
+    surface_vertices: Tensor
+    joint_source: Tensor
+    faces: Tensor
+
+    def __init__(self, *, file: BodyFile) -> None:
+        super().__init__()
+        self.kind = file.kind
+        self.licence = file.licence
+        self.shape_count = file.shapedirs.shape[2]
+        self.vertex_count = len(file.v_template)
+        self.has_pose_correctives = file.posedirs is not None
+        self._levels = _levels()
+
+        template = torch.from_numpy(file.v_template)
+        shapedirs = torch.from_numpy(file.shapedirs)
+        regressor = torch.from_numpy(file.joint_regressor)
+        dirs = shapedirs if file.posedirs is None else torch.cat([shapedirs, torch.from_numpy(file.posedirs)], dim=2)
+        buffers = {
+            "template": template.T.reshape(-1),  # planar: all x, all y, all z
+            "basis": dirs.permute(2, 1, 0).reshape(dirs.shape[2], -1),
+            # The regressor is linear, so joints at rest need no vertices (folded once, in double precision).
+            "rest_joints": (regressor.double() @ template.double()).float(),
+            "rest_joint_dirs": torch.einsum("jv,vck->kjc", regressor.double(), shapedirs.double()).float(),
+            "skinning": torch.from_numpy(file.skinning).T.contiguous(),
+            "extra_regressor": torch.from_numpy(file.extra_regressor),
+            "surface_vertices": torch.tensor(list(file.surface.values())),
+            "joint_source": self._joint_source(list(file.surface)),
+            "faces": torch.from_numpy(file.faces),
+        }
+        for name, value in buffers.items():
+            self.register_buffer(name, value.contiguous(), persistent=False)
+
+    @staticmethod
+    def _joint_source(surface: list[str]) -> Tensor:
+        """Where each OpenPose joint comes from: a row of (24 skeleton joints, then surface vertices)."""
+        available = [*SMPL_JOINTS, *(f"surface {name}" for name in surface)]
+        wanted = (OPENPOSE_FROM_SMPL.get(name, f"surface {name}") for name in OPENPOSE_JOINTS)
+        return torch.tensor([available.index(name) for name in wanted])
+
+    @property
+    def rest_vertices(self) -> Float[Tensor, "vertex 3"]:
+        """The mean shape in T-pose, metres, y up."""
+        return self.template.view(3, -1).T
+
+    def forward(self, pose: Pose) -> BodyOutput:
+        """Pose the body; any leading batch. No translation: the root joint stays where the shape puts it."""
+        batch = pose.betas.shape[:-1]
+        rotations = torch.cat([pose.global_orient[..., None, :, :], pose.body], dim=-3).reshape(-1, 24, 3, 3)
+        betas = pose.betas.reshape(-1, pose.betas.shape[-1])
+        if betas.shape[1] != self.shape_count:
+            raise ValueError(f"{betas.shape[1]} betas for a body of {self.shape_count} shape directions")
+        # Skinning in bfloat16 moves vertices by about a millimetre: geometry is float32 whatever autocast says.
+        with torch.autocast(device_type=betas.device.type, enabled=False):
+            transforms, skeleton = self._chain(rotations.float(), betas.float())
+            vertices = self._skin(transforms, self._blend(rotations.float(), betas.float()))
+        joints = self._joints44(vertices, skeleton)
+        return BodyOutput(
+            vertices=vertices.reshape(*batch, -1, 3),
+            skeleton=skeleton.reshape(*batch, 24, 3),
+            joints=joints.reshape(*batch, len(JOINTS44), 3),
+        )
+
+    def skeleton(self, pose: Pose) -> Float[Tensor, "*batch 24 3"]:
+        """Only the 24 joints: what most losses and metrics need, without a vertex being touched."""
+        rotations = torch.cat([pose.global_orient[..., None, :, :], pose.body], dim=-3)
+        batch = rotations.shape[:-3]
+        _, skeleton = self._chain(rotations.reshape(-1, 24, 3, 3), pose.betas.reshape(-1, self.shape_count))
+        return skeleton.reshape(*batch, 24, 3)
+
+    def transforms(self, pose: Pose) -> tuple[Float[Tensor, "batch 24 3 4"], Float[Tensor, "batch 24 3"]]:
+        """Each joint's transform from rest to posed space, metres, and the posed joints; one leading batch axis."""
+        return self._chain(torch.cat([pose.global_orient[:, None], pose.body], dim=1), pose.betas)
+
+    def _chain(
+        self, rotations: Float[Tensor, "batch 24 3 3"], betas: Float[Tensor, "batch shape"]
+    ) -> tuple[Float[Tensor, "batch 24 3 4"], Float[Tensor, "batch 24 3"]]:
+        """Transforms from rest to posed space as 3x4 (the row 0 0 0 1 says nothing), and the posed joints."""
+        rest = self.rest_joints + torch.einsum("bk,kjc->bjc", betas, self.rest_joint_dirs)
+        turned: list[Tensor] = [rotations[:, 0]] * 24
+        placed: list[Tensor] = [rest[:, 0]] * 24
+        for joints, parents in self._levels:
+            parent_turn = torch.stack([turned[p] for p in parents], dim=1)
+            parent_place = torch.stack([placed[p] for p in parents], dim=1)
+            bone = (rest[:, joints] - rest[:, parents])[..., None]
+            level_turn = parent_turn @ rotations[:, joints]
+            level_place = (parent_turn @ bone)[..., 0] + parent_place
+            for row, joint in enumerate(joints):
+                turned[joint] = level_turn[:, row]
+                placed[joint] = level_place[:, row]
+        turn, skeleton = torch.stack(turned, dim=1), torch.stack(placed, dim=1)
+        offset = skeleton[..., None] - turn @ rest[..., None]
+        return torch.cat([turn, offset], dim=-1), skeleton
+
+    def _blend(
+        self, rotations: Float[Tensor, "batch 24 3 3"], betas: Float[Tensor, "batch shape"]
+    ) -> Float[Tensor, "batch 3 vertex"]:
+        """Template + shape + pose correctives in one product (SMPL, equations 8 and 9)."""
+        coefficients = betas
+        if self.has_pose_correctives:
+            feature = rotations[:, 1:] - torch.eye(3, device=rotations.device)
+            coefficients = torch.cat([betas, feature.flatten(start_dim=1)], dim=1)
+        return torch.addmm(self.template, coefficients, self.basis).view(len(betas), 3, -1)
+
+    def _skin(
+        self, transforms: Float[Tensor, "batch 24 3 4"], rest: Float[Tensor, "batch 3 vertex"]
+    ) -> Float[Tensor, "batch vertex 3"]:
+        per_joint = transforms.permute(0, 2, 3, 1).reshape(-1, 24)
+        per_vertex = (per_joint @ self.skinning).view(len(rest), 3, 4, -1)
+        posed = (per_vertex[:, :, :3] * rest[:, None]).sum(dim=2) + per_vertex[:, :, 3]
+        return posed.transpose(1, 2)
+
+    def _joints44(
+        self, vertices: Float[Tensor, "batch vertex 3"], skeleton: Float[Tensor, "batch 24 3"]
+    ) -> Float[Tensor, "batch 44 3"]:
+        openpose = torch.cat([skeleton, vertices[:, self.surface_vertices]], dim=1)[:, self.joint_source]
+        return torch.cat([openpose, self.extra_regressor @ vertices], dim=1)
+
+
+def load_body(kind: str = "open") -> Body:
+    """The packaged open body (``"open"``), or a body in our ``.npz`` layout at a path."""
+    if kind == "open":
+        return Body(file=read_body_file(OPEN_BODY))
+    return Body(file=read_body_file(Path(kind), kind=Path(kind).stem))

@@ -1,0 +1,1 @@
+"""Pictures and motion in: annotations, the crop, augmentation, shards, motion capture."""

@@ -1,0 +1,104 @@
+"""The crop: from a person's box to the square of 256 pixels that every model reads. Training, evaluation and demo call it.
+
+Boxes are first widened to the aspect that ViT sees of the square (192:256), in training and inference alike, and then the
+square on the longer side is cut out (4D-Humans does so at inference only, which loses a quarter of wide people in training).
+Flip, rotation and scale are one affine map, so pixels are interpolated once.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, Float64, UInt8
+
+from tokenhmr.camera import CROP_SIDE
+
+BBOX_SHAPE = (192, 256)  # width, height of what the backbone looks at
+
+# Below this reduction, bilinear interpolation alone does not alias visibly (4D-Humans' demo).
+_SHARP_ENOUGH = 1.1
+
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+
+
+def decode_picture(data: bytes, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
+    """Bytes of a JPEG or PNG to RGB, as stored: labels count stored pixels, so an orientation tag is not followed.
+
+    Raises ``ValueError`` for bytes that are no whole picture, or a picture of another (width, height) than ``size``.
+    """
+    if data.startswith(_JPEG_START) and _JPEG_END not in data[-32:]:
+        raise ValueError(f"a JPEG of {len(data)} bytes without its end: it is cut off")  # decoders fill the rest with grey
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags) if data else None
+    except cv2.error as reason:
+        raise ValueError(f"{len(data)} bytes that OpenCV refuses: {reason}") from reason
+    if image is None:
+        raise ValueError(f"{len(data)} bytes that are no picture")
+    height, width = image.shape[:2]
+    if size != (width, height):
+        raise ValueError(f"the picture is {width}x{height}, its annotation says {size[0]}x{size[1]}")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def one_thread() -> None:
+    """Keep OpenCV from starting threads in this process: for workers, which are the parallelism themselves."""
+    cv2.setNumThreads(0)
+
+
+def square_side(box_size: Float[np.ndarray, "2"]) -> float:
+    """Side of the square crop, pixels, for a box of (width, height) pixels."""
+    width, height = float(box_size[0]), float(box_size[1])
+    return max(height, width * BBOX_SHAPE[1] / BBOX_SHAPE[0])
+
+
+def crop_matrix(
+    center: Float[np.ndarray, "2"], side: float, *, turn: float = 0.0, flip: bool = False
+) -> Float64[np.ndarray, "2 3"]:
+    """The affine map from pixels of the picture to pixels of the crop.
+
+    ``side`` is the square's side in pixels of the picture. ``flip`` mirrors about the square's vertical middle, then ``turn``
+    radians turn x towards y (clockwise to the eye). The middle of the square always lands on (128, 128).
+    """
+    zoom = CROP_SIDE / side
+    cos, sin = zoom * math.cos(turn), zoom * math.sin(turn)
+    mirror = -1.0 if flip else 1.0
+    linear = np.array([[mirror * cos, -sin], [mirror * sin, cos]])
+    offset = CROP_SIDE / 2 - linear @ np.asarray(center, dtype=np.float64)
+    return np.concatenate([linear, offset[:, None]], axis=1)
+
+
+def crop(image: UInt8[np.ndarray, "height width 3"], matrix: Float64[np.ndarray, "2 3"]) -> UInt8[np.ndarray, "256 256 3"]:
+    """Cut the crop out; black where the picture ends. Large boxes are blurred first so that nothing aliases."""
+    zoom = math.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    reduction = 1 / (2 * zoom)
+    sigma = (reduction - 1) / 2 if reduction > _SHARP_ENOUGH else 0.0
+    # Only the region under the crop is touched, with a margin that the blur and the interpolation can see.
+    margin = math.ceil(4 * sigma) + 2
+    x0, y0, x1, y1 = _region(matrix, image.shape[1], image.shape[0], margin)
+    if x1 <= x0 or y1 <= y0:
+        return np.zeros((CROP_SIDE, CROP_SIDE, 3), dtype=np.uint8)
+    region = image[y0:y1, x0:x1]
+    if sigma:
+        region = cv2.GaussianBlur(region, (0, 0), sigma)
+    moved = matrix.copy()
+    moved[:, 2] += matrix[:, :2] @ (x0, y0)
+    return cv2.warpAffine(region, moved, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+
+
+def to_crop(points: Float[np.ndarray, "point 2"], matrix: Float64[np.ndarray, "2 3"]) -> Float32[np.ndarray, "point 2"]:
+    """Pixels of the picture to crop coordinates, [-0.5, 0.5] inside the crop."""
+    pixels = points @ matrix[:, :2].T + matrix[:, 2]
+    return (pixels / CROP_SIDE - 0.5).astype(np.float32)
+
+
+def _region(matrix: Float64[np.ndarray, "2 3"], width: int, height: int, margin: int) -> tuple[int, int, int, int]:
+    """The part of the picture under the crop, as x0, y0, x1, y1; empty when they do not meet."""
+    corners = np.array([[0, 0], [CROP_SIDE, 0], [0, CROP_SIDE], [CROP_SIDE, CROP_SIDE]], dtype=np.float64)
+    seen = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    low, high = np.floor(seen.min(axis=0)) - margin, np.ceil(seen.max(axis=0)) + margin + 1
+    x0, y0 = (int(value) for value in np.clip(low, 0, (width, height)))
+    x1, y1 = (int(value) for value in np.clip(high, 0, (width, height)))
+    return x0, y0, x1, y1

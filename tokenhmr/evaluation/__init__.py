@@ -1,0 +1,1 @@
+"""What is measured: metrics in millimetres and how a model is run over a held-out set."""

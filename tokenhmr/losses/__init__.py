@@ -1,0 +1,1 @@
+"""What is optimised: pure functions and named weighted sums of them."""

@@ -1,0 +1,39 @@
+"""The sum that is optimised. Which terms, and how heavy, is written in ``configs/loss``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenhmr.structs import Batch, Loss, Prediction
+
+Term = Callable[[Prediction, Batch], Float[Tensor, ""]]
+
+
+class Objective(nn.Module):
+    """A named weighted sum of terms. ``notes`` are further terms that are reported and never optimised."""
+
+    def __init__(
+        self, *, terms: Mapping[str, Term], weights: Mapping[str, float], notes: Mapping[str, Term] | None = None
+    ) -> None:
+        super().__init__()
+        if set(terms) != set(weights) or not terms:
+            raise ValueError(f"terms {sorted(terms)} and weights {sorted(weights)} should have the same names, at least one")
+        self.terms = dict(terms)
+        self.weights = {name: float(weight) for name, weight in weights.items()}
+        self.notes = dict(notes or {})
+        for name, term in {**self.terms, **self.notes}.items():
+            if isinstance(term, nn.Module):  # a term with buffers moves with the objective
+                self.add_module(f"term_{name}", term)
+
+    def forward(self, prediction: Prediction, batch: Batch) -> Loss:
+        """Weighted parts that add up to the total; float32 whatever autocast says."""
+        with torch.autocast(device_type=batch.keypoints_2d.device.type, enabled=False):
+            parts = {name: self.weights[name] * term(prediction, batch) for name, term in self.terms.items()}
+            total = torch.stack(list(parts.values())).sum()
+            with torch.no_grad():
+                notes = {name: note(prediction, batch).detach() for name, note in self.notes.items()}
+        return Loss(total=total, parts={name: part.detach() for name, part in parts.items()}, notes=notes)

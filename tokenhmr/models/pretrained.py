@@ -1,0 +1,261 @@
+"""Weights by folder: ``model.safetensors`` and ``config.json``, nothing else and no pickle.
+
+A folder is refused whole or loaded whole: every tensor's name and shape is compared with the model that ``config.json``
+describes before any of them is read. The model is laid out on the meta device first, so that nothing is initialised only
+to be thrown away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from tokenhmr import __version__
+from tokenhmr.body import Body, load_body
+from tokenhmr.body.files import ASSETS
+from tokenhmr.models.tokenhmr import TokenHMR, build_tokenhmr
+from tokenhmr.models.tokenizer import PoseTokenizer
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+FORMAT = 1  # raised when config.json changes its meaning
+IMAGE_MODEL, TOKENIZER = "tokenhmr", "pose_tokenizer"
+PREFIX = "tokenizer."  # of the tokenizer's tensors inside an image model
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
+LARGEST_NUMBER = 2**16  # a width or depth beyond this is no model but an attack on the memory
+
+State = dict[str, Tensor]
+
+
+def _folder(name_or_dir: str | os.PathLike[str]) -> Path:
+    """``default`` is the folder inside the package; anything else is a path."""
+    folder = ASSETS / "default" if str(name_or_dir) == "default" else Path(name_or_dir)
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder of weights at {folder}")
+    if missing:
+        raise FileNotFoundError(f"{folder} is no folder of weights: it has no {' and no '.join(missing)}")
+    return folder
+
+
+def read_config(name_or_dir: str | os.PathLike[str]) -> dict[str, Any]:
+    """What ``config.json`` says of the weights: kind, numbers, body, licences, training notes, id.
+
+    Raises ``FileNotFoundError``, or a ``ValueError`` that says what is wrong with the file.
+    """
+    path = _folder(name_or_dir) / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("numbers"), dict):
+        raise ValueError(f"{path} does not describe a model: it has no numbers")
+    if config.get("format") != FORMAT:
+        raise ValueError(f"{path} is of format {config.get('format')!r}, this version of tokenhmr reads {FORMAT}")
+    if config.get("kind") not in (IMAGE_MODEL, TOKENIZER):
+        raise ValueError(f"{path} is of kind {config.get('kind')!r}, known are {IMAGE_MODEL} and {TOKENIZER}")
+    _check_numbers(config["numbers"], path)
+    return config
+
+
+def _check_numbers(numbers: Mapping[str, Any], path: Path) -> None:
+    """Sizes come from a file of unknown origin: refuse the absurd before a model is laid out."""
+    for name, value in numbers.items():
+        if isinstance(value, Mapping):
+            _check_numbers(value, path)
+        elif isinstance(value, (int, float)) and not (math.isfinite(value) and 0 <= value <= LARGEST_NUMBER):
+            raise ValueError(f"{path} has {name} = {value}, which is no size of a model")
+
+
+def _digest(state: State) -> str:
+    """A name for exactly these numbers."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in sorted(state):
+        digest.update(f"{name} {state[name].dtype} {tuple(state[name].shape)}".encode())
+        digest.update(state[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside the target and rename: whoever reads sees the old file or the new one, never half of one."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_pretrained(
+    model: nn.Module,  # TokenHMR or PoseTokenizer
+    directory: str | os.PathLike[str],
+    *,
+    metadata: Mapping[str, Any] | None = None,  # into config.json: "licences", "training", "metrics", ...
+    dtype: str = "float32",
+) -> Path:
+    """Write the two files and return their folder.
+
+    ``dtype="float16"`` halves the file; numbers too large for it stay float32. Raises ``ValueError`` for a model that was
+    not made from numbers, for numbers that are not finite and for metadata that JSON cannot hold.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"weights are stored as {' or '.join(DTYPES)}, not {dtype!r}")
+    config: dict[str, Any] = _describe(model) | {"dtype": dtype}
+    clash = sorted(set(config) & set(metadata or {}) - {"licences"})
+    if clash:
+        raise ValueError(f"metadata may not replace {', '.join(clash)}")
+    licences: dict[str, Any] = config["licences"] | dict((metadata or {}).get("licences", {}))
+    config |= dict(metadata or {}) | {"licences": licences}
+
+    state = {name: _stored(name, value, DTYPES[dtype]) for name, value in model.state_dict().items()}
+    config["id"] = _digest(state)
+    try:
+        text = json.dumps(config, indent=2, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"metadata does not fit into JSON: {error}") from error
+
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / WEIGHTS, lambda path: save_file(state, path, metadata={"format": "pt", "id": config["id"]}))
+    _replace(folder / CONFIG, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    return folder
+
+
+def _describe(model: nn.Module) -> dict[str, Any]:
+    licences = {"code": "Apache-2.0"}
+    body: dict[str, Any] = {}
+    if isinstance(model, TokenHMR):
+        kind, body = IMAGE_MODEL, {"body": model.body.kind, "shape": model.body.shape_count}
+        licences["body"] = model.body.licence
+    elif isinstance(model, PoseTokenizer):
+        kind = TOKENIZER
+    else:
+        raise ValueError(f"a {type(model).__name__} is neither a TokenHMR nor a PoseTokenizer")
+    if not model.numbers:
+        raise ValueError("this model was put together by hand; only one made by build_tokenhmr knows its numbers")
+    return {
+        "format": FORMAT, "tokenhmr": __version__, "kind": kind, "numbers": model.numbers, **body, "licences": licences,
+    }  # fmt: skip
+
+
+def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    """A tensor as it goes into the file: contiguous, on the CPU, in memory of its own."""
+    value = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+    if not value.is_floating_point():
+        return value
+    if not value.isfinite().all():
+        raise ValueError(f"{name} holds numbers that are not finite: nothing was saved")
+    small = value.to(dtype)
+    return small if small.isfinite().all() else value
+
+
+def load(name_or_dir: str | os.PathLike[str] = "default", *, body: Body | None = None) -> TokenHMR:
+    """The image model of a folder, in evaluation mode, on the CPU, in float32.
+
+    ``body`` is needed when the weights speak of another body than the open one. Raises ``FileNotFoundError`` for a folder
+    that is not there or not complete, and one ``ValueError`` that lists everything that does not fit.
+    """
+    config = read_config(name_or_dir)
+    if config["kind"] != IMAGE_MODEL:
+        raise ValueError(f"{name_or_dir} holds a pose tokenizer: open it with load_tokenizer")
+    body = _matching_body(config, body)
+    numbers = dict(config["numbers"])
+    tokenizer = numbers.pop("tokenizer", None)
+    if not isinstance(tokenizer, dict):
+        raise ValueError(f"{name_or_dir}: {CONFIG} does not describe the tokenizer")
+
+    def build() -> TokenHMR:
+        return build_tokenhmr(**numbers, tokenizer=PoseTokenizer(**tokenizer), body=body)
+
+    model = _assemble(build, _folder(name_or_dir), config, "")
+    model.card = config
+    return model
+
+
+def load_tokenizer(name_or_dir: str | os.PathLike[str] = "default") -> PoseTokenizer:
+    """The pose tokenizer of its own folder, or the one inside an image model's; in evaluation mode, on the CPU, float32.
+
+    Raises as ``load`` does.
+    """
+    config = read_config(name_or_dir)
+    inside = config["kind"] == IMAGE_MODEL
+    numbers = config["numbers"].get("tokenizer") if inside else config["numbers"]
+    if not isinstance(numbers, dict):
+        raise ValueError(f"{name_or_dir}: {CONFIG} does not describe the tokenizer")
+    return _assemble(lambda: PoseTokenizer(**numbers), _folder(name_or_dir), config, PREFIX if inside else "")
+
+
+def _matching_body(config: Mapping[str, Any], body: Body | None) -> Body:
+    kind, shape = config.get("body"), config.get("shape")
+    if body is None:
+        if kind != "open":
+            raise ValueError(f"these weights speak of the body {kind!r}: pass it, load(..., body=load_body(PATH))")
+        body = load_body("open")
+    if (body.kind, body.shape_count) != (kind, shape):
+        raise ValueError(
+            f"these weights speak of the body {kind!r} with {shape} shape directions, not of {body.kind!r} with "
+            f"{body.shape_count}: their numbers do not transfer"
+        )
+    return body
+
+
+def _assemble(build: Callable[[], Any], folder: Path, config: Mapping[str, Any], prefix: str) -> Any:
+    """Lay the model out without memory, compare, then hang the file's tensors into it."""
+    try:
+        with torch.device("meta"):
+            model = build()
+    except (TypeError, ValueError, RuntimeError, KeyError, ZeroDivisionError, AttributeError) as error:
+        raise ValueError(f"{folder / CONFIG} does not describe a {config['kind']}: {error}") from error
+    state = _read(folder / WEIGHTS, model.state_dict(), config.get("id"), prefix)
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.eval()
+
+
+def _read(path: Path, expected: State, identity: Any, prefix: str) -> State:
+    """The tensors under ``prefix``, in float32, once all of them are known to fit."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            owner = (file.metadata() or {}).get("id")
+            found = {name.removeprefix(prefix): file.get_slice(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
+            problems = _differences(expected, {name: found[name].get_shape() for name in found})
+            if owner is not None and identity is not None and owner != identity:
+                problems.insert(0, f"it belongs to weights {owner}, {CONFIG} beside it to {identity}")
+            if problems:
+                raise ValueError(f"{path} does not fit its {CONFIG}: {'; '.join(problems)}")
+            state = {name: file.get_tensor(prefix + name) for name in expected}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from error
+    wrong = [name for name in state if state[name].is_floating_point() != expected[name].is_floating_point()]
+    if wrong:
+        raise ValueError(f"{path} does not fit its {CONFIG}: numbers of another type in {_listed(wrong)}")
+    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+
+
+def _differences(expected: State, found: Mapping[str, list[int]]) -> list[str]:
+    misshapen = [
+        f"{name} is {list(found[name])} and should be {list(expected[name].shape)}"
+        for name in expected
+        if name in found and list(found[name]) != list(expected[name].shape)
+    ]
+    kinds = {
+        "missing": [name for name in expected if name not in found],
+        "surplus": [name for name in found if name not in expected],
+        "of another shape": misshapen,
+    }
+    return [f"{len(names)} {kind}: {_listed(names)}" for kind, names in kinds.items() if names]
+
+
+def _listed(names: list[str], most: int = 20) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

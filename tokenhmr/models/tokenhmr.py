@@ -1,0 +1,157 @@
+"""TokenHMR: one crop to an SMPL body through a vocabulary of valid poses (Dwivedi et al., CVPR 2024)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenhmr.body import Body
+from tokenhmr.models.mixer import TokenClassifier
+from tokenhmr.models.tokenizer import PoseTokenizer
+from tokenhmr.models.transformer import QueryDecoder
+from tokenhmr.models.vit import ConvStem, PatchEmbed, ViT
+from tokenhmr.rotations import rows_to_matrix
+from tokenhmr.structs import Pose, Prediction
+
+STEMS = {"patch": PatchEmbed, "conv": ConvStem}
+
+# Rows of diag(1, -1, -1): a body that stands upright and faces the camera (y of the body is up, y of the camera down).
+FACING = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+MEAN_CAMERA = (0.9, 0.0, 0.0)  # SPIN's: the body about fills the crop
+
+
+class HeadOutput(NamedTuple):
+    """What is said of the person; rotations are residuals on the mean pose, before Gram-Schmidt."""
+
+    token_logits: Float[Tensor, "batch token code"]
+    global_orient: Float[Tensor, "batch 1 6"]
+    hands: Float[Tensor, "batch 2 6"]
+    betas: Float[Tensor, "batch shape"]
+    camera: Float[Tensor, "batch 3"]
+
+
+class Heads(nn.Module):
+    """The body in words; orientation, hands, shape and camera as plain numbers. Knows the means all of them start from."""
+
+    mean_pose: Tensor
+    mean_betas: Tensor
+    mean_camera: Tensor
+
+    def __init__(
+        self,
+        *,
+        classifier: nn.Module,
+        width: int,
+        shape: int,  # shape directions of the body
+        mean_body: Float[Tensor, "21 6"],  # 6D rows of SMPL joints 1 to 21
+    ) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.orient = nn.Linear(width, 6)
+        self.hands = nn.Linear(width, 12)
+        self.shape = nn.Linear(width, shape)
+        self.camera = nn.Linear(width, 3)
+        mean_body = mean_body.detach().clone().to(torch.float32)
+        first, last = mean_body.new_tensor([FACING]), mean_body.new_tensor([IDENTITY, IDENTITY])
+        self.register_buffer("mean_pose", torch.cat([first, mean_body, last]))
+        self.register_buffer("mean_betas", torch.zeros(shape))
+        self.register_buffer("mean_camera", torch.tensor(MEAN_CAMERA))
+
+    def forward(self, token: Float[Tensor, "batch width"]) -> HeadOutput:
+        """Everything that one token knows."""
+        return HeadOutput(
+            token_logits=self.classifier(token),
+            global_orient=rearrange(self.orient(token), "b c -> b 1 c"),
+            hands=rearrange(self.hands(token), "b (hand c) -> b hand c", hand=2),
+            betas=self.shape(token) + self.mean_betas,
+            camera=self.camera(token) + self.mean_camera,
+        )
+
+
+class TokenHMR(nn.Module):
+    """Crop to body. The tokenizer is a prior learnt earlier: saved with the model, never tuned in it."""
+
+    heads: Heads
+    tokenizer: PoseTokenizer
+    body: Body
+    numbers: dict[str, Any]  # what build_tokenhmr was given: config.json repeats it
+    card: dict[str, Any]  # config.json of the weights, when they came from a folder
+
+    def __init__(self, *, backbone: nn.Module, decoder: nn.Module, heads: Heads, tokenizer: PoseTokenizer, body: Body) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.decoder = decoder
+        self.heads = heads
+        self.tokenizer = tokenizer.requires_grad_(False).eval()
+        self.body = body
+        self.numbers, self.card = {}, {}
+
+    def train(self, mode: bool = True) -> TokenHMR:
+        """As usual, but the tokenizer stays in evaluation mode: freezing parameters alone lets its codebook move."""
+        super().train(mode)
+        self.tokenizer.eval()
+        return self
+
+    def parameter_counts(self) -> dict[str, int]:
+        """How many numbers are ``trainable`` and how many are ``frozen`` (the tokenizer's parameters)."""
+        counts = {"trainable": 0, "frozen": 0}
+        for parameter in self.parameters():
+            counts["trainable" if parameter.requires_grad else "frozen"] += parameter.numel()
+        return counts
+
+    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Prediction:
+        """Normalised crops of 256x256 to bodies in camera axes, metres, without translation (``camera`` has that)."""
+        # Look at the picture.
+        features = rearrange(self.backbone(image), "b c h w -> b (h w) c")
+        said = self.heads(self.decoder(features))
+
+        # Say the pose in words of the codebook, and only the pose.
+        body = self.tokenizer.decode_6d(said.token_logits.softmax(dim=-1))
+
+        # Geometry stays in float32, autocast or not: bfloat16 moves vertices by about a millimetre.
+        with torch.autocast(device_type=image.device.type, enabled=False):
+            residual = torch.cat([said.global_orient.float(), body.float(), said.hands.float()], dim=1)
+            rotations = rows_to_matrix(residual + self.heads.mean_pose)
+            pose = Pose(global_orient=rotations[:, 0], body=rotations[:, 1:], betas=said.betas.float())
+            posed = self.body(pose)
+        return Prediction(
+            vertices=posed.vertices,
+            joints=posed.joints,
+            skeleton=posed.skeleton,
+            camera=said.camera.float(),
+            pose=pose,
+            token_logits=said.token_logits.float(),
+        )
+
+
+def build_tokenhmr(
+    *,
+    backbone: Mapping[str, Any],  # stem ("patch" as released, "conv"), width, depth, heads, mlp_ratio, drop_path
+    decoder: Mapping[str, Any],  # width, depth, heads, head_width, mlp_width
+    classifier: Mapping[str, Any],  # hidden, token_hidden, channel_hidden, layers
+    tokenizer: PoseTokenizer,
+    body: Body,
+) -> TokenHMR:
+    """The model from plain numbers: what configs/model/*.yaml and config.json say. The mean pose is the tokenizer's.
+
+    An unknown stem is a ``ValueError``; an unknown number is the ``TypeError`` of the constructor that does not know it.
+    """
+    if backbone.get("stem") not in STEMS:
+        raise ValueError(f"the stem is one of {', '.join(STEMS)}, not {backbone.get('stem')!r}")
+    sizes = {name: value for name, value in backbone.items() if name != "stem"}
+    vit = ViT(patch_embed=STEMS[backbone["stem"]](width=backbone["width"]), **sizes)
+    query = QueryDecoder(context_width=vit.width, **decoder)
+    words = TokenClassifier(width=query.width, tokens=tokenizer.tokens, codes=tokenizer.codes, **classifier)
+    heads = Heads(classifier=words, width=query.width, shape=body.shape_count, mean_body=tokenizer.mean_pose)
+    model = TokenHMR(backbone=vit, decoder=query, heads=heads, tokenizer=tokenizer, body=body)
+    model.numbers = copy.deepcopy(
+        {"backbone": dict(backbone), "decoder": dict(decoder), "classifier": dict(classifier), "tokenizer": tokenizer.numbers}
+    )
+    return model

@@ -1,0 +1,173 @@
+"""Thirty-two people at once: posed, dressed, photographed and labelled, from nothing but a seed and a number."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import roma
+import torch
+from jaxtyping import Float32
+
+from tokenhmr.body import Body, load_body
+from tokenhmr.render.rasterize import extent
+from tokenhmr.structs import Pose
+from tokenhmr.synthesis.labels import Person, exact, pseudo
+from tokenhmr.synthesis.picture import Dressed, Shot, photograph
+from tokenhmr.synthesis.poses import MotionPoses, Poses, read_poses, sample_key_poses
+from tokenhmr.synthesis.scene import View, sample_camera, sample_light, sample_view
+from tokenhmr.synthesis.wardrobe import Tailor, dress, measure
+
+SPLITS = ("train", "val", "test")
+CHUNK = 32  # people skinned at once; fixed, since the rounding of a matrix product depends on its size
+BETA_LIMIT = 2.5
+COMPANY = 0.15  # share of pictures with a second person
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a worker has to know. Small: it travels with every chunk."""
+
+    seed: int
+    split: str
+    motion: Path | None  # folder with train, val and test
+    pseudo: bool
+    key_pose_share: float  # of the training pictures with motion, how many show key poses all the same
+
+
+class Sample(NamedTuple):
+    """The files of one sample."""
+
+    key: str
+    jpg: bytes
+    json: bytes
+    mask: bytes
+
+
+def make_chunk(order: Order, chunk: int) -> list[Sample]:
+    """``CHUNK`` samples, from nothing but the order and the chunk's number."""
+    body, tailor, faces = _body()
+    indices = range(chunk * CHUNK, (chunk + 1) * CHUNK)
+    generators = [_generator(order, index) for index in indices]
+    poses = _poses(order, np.random.default_rng(_seed(order, chunk, "poses")))
+    betas = np.stack([np.clip(g.standard_normal(10), -BETA_LIMIT, BETA_LIMIT) for g in generators]).astype(np.float32)
+    views = [sample_view(generator) for generator in generators]
+    roots = np.stack([view.world_to_camera @ root for view, root in zip(views, poses.root, strict=True)])
+    full = np.zeros((CHUNK, 24, 3))
+    full[:, 0] = roma.rotmat_to_rotvec(torch.from_numpy(roots)).numpy()
+    full[:, 1:22] = poses.body
+    # What is written is what is drawn: rounding comes before skinning.
+    full, betas = np.round(full, 5), np.round(betas, 5)
+    matrices = roma.rotvec_to_rotmat(torch.from_numpy(full)).float()
+    with torch.inference_mode():
+        posed = body(Pose(global_orient=matrices[:, 0], body=matrices[:, 1:], betas=torch.from_numpy(betas)))
+    samples: list[Sample] = []
+    for row, (index, generator) in enumerate(zip(indices, generators, strict=True)):
+        vertices, joints = posed.vertices[row].contiguous().numpy(), posed.joints[row].numpy()
+        camera = sample_camera(vertices, joints, generator)
+        person = Person(
+            key=f"synthetic-{order.split}-{index:08d}",
+            split=order.split,
+            axis_angle=full[row],
+            betas=betas[row],
+            vertices=vertices,
+            joints=joints,
+            camera=camera,
+        )
+        own = (vertices + camera.translation).astype(np.float32)
+        # Whoever keeps company is a neighbour in the chunk, in other clothes.
+        other = posed.vertices[(row + 1) % CHUNK].numpy()
+        shot = Shot(
+            person=Dressed(vertices=own, look=dress(tailor, generator)),
+            company=_company(own, other, views[row], tailor, generator),
+            camera=camera,
+            view=views[row],
+            light=sample_light(views[row], generator),
+        )
+        photo = photograph(shot, faces, tailor, generator)
+        labels = pseudo(person, np.random.default_rng(_seed(order, index, "labels"))) if order.pseudo else exact(person)
+        labels |= {
+            "background": photo.background,
+            "outfit": shot.person.look.outfit,
+            "motion": poses.source[row],
+            "seed": order.seed,
+        }
+        quality = int(generator.integers(60, 96))
+        samples.append(
+            Sample(
+                key=person.key,
+                jpg=_encode(".jpg", photo.pixels[..., ::-1], cv2.IMWRITE_JPEG_QUALITY, quality),
+                json=json.dumps(labels, separators=(",", ":")).encode(),
+                mask=_encode(".png", photo.mask, cv2.IMWRITE_PNG_COMPRESSION, 3),
+            )
+        )
+    return samples
+
+
+def _company(
+    person: Float32[np.ndarray, "vertex 3"],
+    other: Float32[np.ndarray, "vertex 3"],
+    view: View,
+    tailor: Tailor,
+    generator: np.random.Generator,
+) -> tuple[Dressed, ...]:
+    """Now and then somebody else on the same ground, beside and mostly behind the person."""
+    if generator.random() >= COMPANY:
+        return ()
+    aside = generator.choice((-1, 1)) * generator.uniform(0.3, 1.3)
+    behind = generator.uniform(0.2, 3.0) if generator.random() < 0.75 else -generator.uniform(0.2, 0.7)
+    low, high = extent(person)
+    middle = (low + high) / 2
+    place = other + middle + np.array([aside * (1 + max(behind, 0) / 3), 0, behind])
+    up = view.up
+    place = place + up * ((person @ up).min() - (place @ up).min())
+    return (Dressed(vertices=place.astype(np.float32), look=dress(tailor, generator)),)
+
+
+def _seed(order: Order, number: int, use: str) -> np.random.SeedSequence:
+    """Streams that never meet: of splits, of pictures, of uses."""
+    uses = ("picture", "poses", "labels")
+    return np.random.SeedSequence(order.seed, spawn_key=(SPLITS.index(order.split), uses.index(use), number))
+
+
+def _generator(order: Order, index: int) -> np.random.Generator:
+    return np.random.default_rng(_seed(order, index, "picture"))
+
+
+@cache
+def _body() -> tuple[Body, Tailor, np.ndarray]:
+    body = load_body("open")
+    return body, measure(body), body.faces.numpy().astype(np.int32)
+
+
+@cache
+def _motion(folder: Path) -> MotionPoses:
+    return read_poses(folder)
+
+
+def _poses(order: Order, generator: np.random.Generator) -> Poses:
+    """A chunk's poses. Held-out ones are as captured; training ones are varied, and some are key poses."""
+    authored = sample_key_poses(CHUNK, generator)
+    if order.motion is None:
+        return authored
+    training = order.split == "train"
+    captured = _motion(order.motion / order.split).sample(CHUNK, generator, vary=training)
+    if not training:
+        return captured
+    chosen = generator.random(CHUNK) < order.key_pose_share
+    return Poses(
+        body=np.where(chosen[:, None, None], authored.body, captured.body),
+        root=np.where(chosen[:, None, None], authored.root, captured.root),
+        source=tuple(a if c else b for a, b, c in zip(authored.source, captured.source, chosen, strict=True)),
+    )
+
+
+def _encode(kind: str, pixels: np.ndarray, setting: int, value: int) -> bytes:
+    done, data = cv2.imencode(kind, np.ascontiguousarray(pixels), [setting, value])
+    assert done, kind
+    return data.tobytes()

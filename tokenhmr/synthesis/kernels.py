@@ -1,0 +1,174 @@
+"""Loops compiled by numba that turn fragments into a clothed person, and a floor into one with a shadow on it.
+
+Imported only when pictures are made: numba is needed here, the rasterizer alone does without.
+"""
+
+from __future__ import annotations
+
+from typing import no_type_check
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int32
+
+from tokenhmr.render.kernels import compiled
+
+TEXELS = 64  # a texture is a square of so many texels, repeated without end
+TEXEL = 0.01  # metres
+# Columns of a vertex's attributes; signed distances of the layers follow.
+TINT, LIT, LAYERS = 2, 5, 6
+
+
+@compiled
+@no_type_check
+def vertex_normals(
+    vertices: Float32[np.ndarray, "vertex 3"], faces: Int32[np.ndarray, "face 3"]
+) -> Float32[np.ndarray, "vertex 3"]:
+    """Unit normals weighted by the area around each vertex."""
+    normals = np.zeros_like(vertices)
+    for i in range(len(faces)):
+        a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
+        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+        wx, wy, wz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        x, y, z = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
+        for corner in (a, b, c):
+            normals[corner, 0] += x
+            normals[corner, 1] += y
+            normals[corner, 2] += z
+    for v in range(len(vertices)):
+        length = np.sqrt(normals[v, 0] ** 2 + normals[v, 1] ** 2 + normals[v, 2] ** 2)
+        for axis in range(3):
+            normals[v, axis] /= max(length, np.float32(1e-12))
+    return normals
+
+
+@compiled
+@no_type_check
+def _mix(
+    table: Float32[np.ndarray, "vertex column"], a: int, b: int, c: int, u: float, v: float, w: float, column: int
+) -> float:
+    return u * table[a, column] + v * table[b, column] + w * table[c, column]
+
+
+@compiled
+@no_type_check
+def _sample(
+    face: int,
+    bary: Float32[np.ndarray, " 3"],
+    faces: Int32[np.ndarray, "face 3"],
+    normals: Float32[np.ndarray, "vertex 3"],
+    attributes: Float32[np.ndarray, "vertex column"],
+    textures: Float32[np.ndarray, "material texel texel 3"],
+    gloss: Float32[np.ndarray, " material"],
+    light: Float32[np.ndarray, "6 3"],
+    result: Float32[np.ndarray, " 3"],
+) -> None:
+    """Colour of one sample, linear RGB added to ``result``."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    u, v, w = bary[0], bary[1], bary[2]
+    material, edge = 0, np.float32(1)
+    for layer in range(attributes.shape[1] - LAYERS - 1, -1, -1):
+        inside = _mix(attributes, a, b, c, u, v, w, LAYERS + layer)
+        if inside > 0:
+            material, edge = layer + 1, inside
+            break
+    column = int(np.floor(_mix(attributes, a, b, c, u, v, w, 0) / TEXEL)) & (TEXELS - 1)
+    row = int(np.floor(_mix(attributes, a, b, c, u, v, w, 1) / TEXEL)) & (TEXELS - 1)
+
+    nx, ny, nz = (
+        _mix(normals, a, b, c, u, v, w, 0),
+        _mix(normals, a, b, c, u, v, w, 1),
+        _mix(normals, a, b, c, u, v, w, 2),
+    )
+    inverse = np.float32(1) / np.sqrt(nx * nx + ny * ny + nz * nz + np.float32(1e-12))
+    if nz > 0:  # the far side of a thin layer: seen from within
+        inverse = -inverse
+    nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
+    lit = _mix(attributes, a, b, c, u, v, w, LIT)
+    facing = max(nx * light[0, 0] + ny * light[0, 1] + nz * light[0, 2], np.float32(0)) * lit
+    above = nx * light[5, 0] + ny * light[5, 1] + nz * light[5, 2]
+    # Less light from all around reaches what is turned away from the eye: limbs and folds look round.
+    open_sky = np.float32(0.45) - np.float32(0.55) * nz
+    grazing = (1 + nz) * (1 + nz) * (1 + nz)
+    # Between lamp and eye, Blinn's half vector with the eye at (0, 0, -1).
+    hx, hy, hz = light[0, 0], light[0, 1], light[0, 2] - 1
+    half = (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz + np.float32(1e-6))
+    shine = gloss[material] * max(half, np.float32(0)) ** 16 * lit
+    seam = np.float32(0.62) if edge < 0.004 else np.float32(1)
+    for k in range(3):
+        albedo = textures[material, row, column, k] * seam
+        if material == 0:
+            albedo *= _mix(attributes, a, b, c, u, v, w, TINT + k)
+        ambient = (light[2, k] * (1 + above) / 2 + light[3, k] * (1 - above) / 2) * open_sky
+        result[k] += albedo * (ambient + light[1, k] * facing + light[4, k] * grazing) + shine * light[1, k]
+
+
+@compiled
+@no_type_check
+def paint(
+    face: Int32[np.ndarray, "two_height two_width"],
+    bary: Float32[np.ndarray, "two_height two_width 3"],
+    faces: Int32[np.ndarray, "face 3"],
+    normals: Float32[np.ndarray, "vertex 3"],
+    attributes: Float32[np.ndarray, "vertex column"],
+    textures: Float32[np.ndarray, "material texel texel 3"],
+    gloss: Float32[np.ndarray, " material"],
+    light: Float32[np.ndarray, "6 3"],  # direction, lamp, sky, ground, rim, up
+    picture: Float32[np.ndarray, "height width 3"],  # display values, 0 to 255; painted over in place
+) -> None:
+    """Shade two by two samples a pixel and lay them over the picture."""
+    height, width = picture.shape[:2]
+    colour = np.zeros(3, dtype=np.float32)
+    for row in range(height):
+        for column in range(width):
+            samples = 0
+            colour[:] = 0
+            for y in range(2 * row, 2 * row + 2):
+                for x in range(2 * column, 2 * column + 2):
+                    if face[y, x] >= 0:
+                        samples += 1
+                        _sample(face[y, x], bary[y, x], faces, normals, attributes, textures, gloss, light, colour)
+            if samples == 0:
+                continue
+            share = np.float32(samples) / 4
+            for k in range(3):
+                # The square root stands for the display's gamma.
+                shown = np.sqrt(colour[k] / samples) * 255
+                picture[row, column, k] = shown * share + picture[row, column, k] * (1 - share)
+
+
+@compiled
+@no_type_check
+def paint_floor(
+    camera: Float64[np.ndarray, " 6"],  # focal, center x, center y, and the height of the camera above the floor
+    axes: Float64[np.ndarray, "3 3"],  # rows: two directions in the floor, and up; camera axes
+    texture: Float32[np.ndarray, "texel texel 3"],
+    texel: float,  # metres
+    haze: float,  # metres at which the floor has faded by 63 %
+    shadow: Float32[np.ndarray, "shadow_height shadow_width"],  # how dark, seen from the lamp
+    lamp: Float64[np.ndarray, "2 4"],  # camera axes (and 1) -> column and row of ``shadow``
+    picture: Float32[np.ndarray, "height width 3"],
+) -> None:
+    """Lay a textured floor with the body's shadow under the horizon, in place."""
+    height, width = picture.shape[:2]
+    side = texture.shape[0]
+    for row in range(height):
+        for column in range(width):
+            x, y = (column + 0.5 - camera[1]) / camera[0], (row + 0.5 - camera[2]) / camera[0]
+            sinking = -(x * axes[2, 0] + y * axes[2, 1] + axes[2, 2])
+            if sinking < 1e-4:
+                continue
+            depth = camera[3] / sinking
+            px, py = x * depth, y * depth
+            u = px * axes[0, 0] + py * axes[0, 1] + depth * axes[0, 2]
+            v = px * axes[1, 0] + py * axes[1, 1] + depth * axes[1, 2]
+            j = int(np.floor(u / texel + camera[4])) % side
+            i = int(np.floor(v / texel + camera[5])) % side
+            s = int(np.floor(lamp[0, 0] * px + lamp[0, 1] * py + lamp[0, 2] * depth + lamp[0, 3]))
+            t = int(np.floor(lamp[1, 0] * px + lamp[1, 1] * py + lamp[1, 2] * depth + lamp[1, 3]))
+            dark = np.float32(0)
+            if 0 <= t < shadow.shape[0] and 0 <= s < shadow.shape[1]:
+                dark = shadow[t, s]
+            clear = np.float32(np.exp(-depth / haze))
+            for k in range(3):
+                floor = texture[i, j, k] * (1 - dark)
+                picture[row, column, k] = floor * clear + picture[row, column, k] * (1 - clear)

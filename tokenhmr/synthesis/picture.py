@@ -1,0 +1,115 @@
+"""One picture: background, floor and shadow, the person, what stands before them, and what a camera does to it all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, UInt8
+
+from tokenhmr.render import rasterize
+from tokenhmr.render.rasterize import extent, project_to_screen
+from tokenhmr.synthesis.backgrounds import background
+from tokenhmr.synthesis.kernels import paint, vertex_normals
+from tokenhmr.synthesis.lamp import lay_floor, lit, see_from_lamp
+from tokenhmr.synthesis.lens import expose, hide
+from tokenhmr.synthesis.scene import PICTURE, Camera, Light, View
+from tokenhmr.synthesis.wardrobe import Look, Tailor
+
+# Values of the mask: body in sight, body behind something.
+VISIBLE, HIDDEN = 255, 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dressed:
+    """A body in its place, and what it wears."""
+
+    vertices: Float32[np.ndarray, "vertex 3"]  # metres, camera axes, translation added
+    look: Look
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """What one picture shows."""
+
+    person: Dressed
+    company: tuple[Dressed, ...]  # people without labels
+    camera: Camera
+    view: View
+    light: Light
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photograph:
+    """A finished picture and where the bare body is in it."""
+
+    pixels: UInt8[np.ndarray, "height width 3"]  # RGB
+    mask: UInt8[np.ndarray, "height width"]  # 0, HIDDEN or VISIBLE
+    background: str
+
+
+def photograph(shot: Shot, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, generator: np.random.Generator) -> Photograph:
+    """Take the picture."""
+    picture, name = background(generator, PICTURE)
+    vertices = shot.person.vertices
+    if generator.random() < 0.45:
+        floor = float((vertices @ shot.view.up.astype(np.float32)).min())
+        lay_floor(picture, floor, shot.view, shot.camera, shot.light, see_from_lamp(vertices, faces, shot.light), generator)
+    body = rasterize(
+        vertices, faces, focal=shot.camera.focal, center=shot.camera.center, width=PICTURE, height=PICTURE, both_sides=False
+    ).covered
+    # The farthest first: whoever comes later hides those before.
+    depth = float(vertices[:, 2].mean())
+    hidden = np.zeros_like(body)
+    for someone in sorted((shot.person, *shot.company), key=lambda one: -float(one.vertices[:, 2].mean())):
+        cover = _paint(picture, someone, shot, faces, tailor)
+        if float(someone.vertices[:, 2].mean()) < depth:
+            hidden |= cover
+    mask = np.where(body, VISIBLE, 0).astype(np.uint8)
+    if generator.random() < 0.3:
+        hidden |= hide(picture, mask, generator)
+    mask[body & hidden] = HIDDEN
+    return Photograph(pixels=expose(picture, generator), mask=mask, background=name)
+
+
+def _paint(
+    picture: Float32[np.ndarray, "height width 3"],
+    someone: Dressed,
+    shot: Shot,
+    faces: Int32[np.ndarray, "face 3"],
+    tailor: Tailor,
+) -> Bool[np.ndarray, "height width"]:
+    """Draw a clothed body in place, two by two samples a pixel, only in the window that it touches; true where it is."""
+    camera, look, light = shot.camera, someone.look, shot.light
+    clothed = someone.vertices + vertex_normals(someone.vertices, faces) * look.thick[:, None]
+    normals = vertex_normals(clothed, faces)
+    cover = np.zeros(picture.shape[:2], dtype=bool)
+    low, high = extent(project_to_screen(clothed, focal=camera.focal, center=camera.center)[:, :2])
+    left, top = (int(v) for v in np.clip(np.floor(low), 0, PICTURE))
+    right, bottom = (int(v) for v in np.clip(np.ceil(high), 0, PICTURE))
+    if right <= left or bottom <= top:
+        return cover
+    fragments = rasterize(
+        clothed,
+        faces,
+        focal=2 * camera.focal,
+        center=(2 * (camera.center[0] - left), 2 * (camera.center[1] - top)),
+        width=2 * (right - left),
+        height=2 * (bottom - top),
+        both_sides=False,
+    )
+    lamplight = lit(clothed, see_from_lamp(clothed, faces, light))
+    attributes = np.concatenate([tailor.uv, look.tint, lamplight[:, None], look.covers], axis=1)
+    paint(
+        fragments.face,
+        fragments.bary,
+        faces,
+        normals,
+        attributes.astype(np.float32),
+        look.textures,
+        look.gloss,
+        np.stack([light.direction, light.lamp, light.sky, light.ground, light.rim, shot.view.up]).astype(np.float32),
+        picture[top:bottom, left:right],
+    )
+    cover[top:bottom, left:right] = fragments.covered[::2, ::2]
+    return cover

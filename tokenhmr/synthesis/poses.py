@@ -1,0 +1,113 @@
+"""Where poses come from: motion capture split by subject, or the key poses of the package.
+
+Roots are given in a world with y up, so that only the camera decides what is level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import roma
+import torch
+from jaxtyping import Float32, Float64, Int64
+
+from tokenhmr.body import key_poses
+from tokenhmr.data.mocap import read_clip, subject_of
+from tokenhmr.skeleton import BODY_JOINTS, flip_permutation, subset
+
+# AMASS has z up; SMPL at rest, and we, have y up.
+Z_UP_TO_Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+
+_MIRROR = np.array([1.0, -1.0, -1.0], dtype=np.float32)
+_SWAPPED = np.array(flip_permutation(BODY_JOINTS))
+# Which joints an exchange of upper bodies takes along.
+_UPPER = np.array(
+    subset(
+        ("spine2", "spine3", "neck", "left_collar", "right_collar", "head", "left_shoulder", "right_shoulder",
+         "left_elbow", "right_elbow", "left_wrist", "right_wrist"), BODY_JOINTS,
+    )
+)  # fmt: skip
+# Degrees of the perturbation: what CMU's markers do not see (collars, head) is moved most.
+_LOOSE = {"left_collar": 7.0, "right_collar": 7.0, "neck": 9.0, "head": 11.0, "left_wrist": 12.0, "right_wrist": 12.0}
+_SPREAD = np.radians([_LOOSE.get(name, 4.0) for name in BODY_JOINTS]).astype(np.float32)[:, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Poses:
+    """Some people: how each stands, and who lent the pose."""
+
+    body: Float32[np.ndarray, "person 21 3"]  # axis-angle of SMPL joints 1 to 21
+    root: Float64[np.ndarray, "person 3 3"]  # body to a world with y up
+    source: tuple[str, ...]  # clip and frame, or the key poses
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionPoses:
+    """Frames of motion capture; long clips do not drown short ones."""
+
+    body: Float32[np.ndarray, "frame 21 3"]
+    root: Float64[np.ndarray, "frame 3 3"]
+    clip: Int64[np.ndarray, " frame"]
+    first: Int64[np.ndarray, " clip"]  # the frame at which each clip begins
+    names: tuple[str, ...]
+    subjects: tuple[str, ...]  # one for each clip
+    share: Float64[np.ndarray, " clip"]  # how often a clip is drawn
+
+    def sample(self, count: int, generator: np.random.Generator, *, vary: bool) -> Poses:
+        """Frames, half of them mirrored; ``vary`` perturbs joints and lends every fifth body another's upper half."""
+        frame = self._frames(count, generator)
+        body, root = self.body[frame], self.root[frame]
+        other = self._frames(count, generator)
+        exchanged = generator.random(count) < 0.2
+        noise = generator.standard_normal((count, 21, 3)).astype(np.float32) * _SPREAD
+        if vary:
+            body[np.ix_(exchanged, _UPPER)] = self.body[other[exchanged]][:, _UPPER]
+            body = body + noise
+        flipped = generator.random(count) < 0.5
+        body[flipped] = body[flipped][:, _SWAPPED] * _MIRROR
+        sign = np.array([-1.0, 1.0, 1.0])
+        root[flipped] = root[flipped] * sign[:, None] * sign
+        source = tuple(f"{self.names[self.clip[f]]}:{f - self.first[self.clip[f]]}" for f in frame)
+        return Poses(body=body, root=root, source=source)
+
+    def _frames(self, count: int, generator: np.random.Generator) -> Int64[np.ndarray, " count"]:
+        clip = generator.choice(len(self.share), size=count, p=self.share)
+        length = np.diff(np.append(self.first, len(self.body)))[clip]
+        return self.first[clip] + (generator.random(count) * length).astype(np.int64)
+
+
+def read_poses(folder: Path) -> MotionPoses:
+    """Every ``.npz`` in AMASS layout below a folder (z up).
+
+    Raises ``FileNotFoundError`` where there is no folder and ``ValueError`` where it holds no motion.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}: --motion wants a folder with the subfolders train, val and test")
+    files = sorted(folder.rglob("*.npz"))
+    if not files:
+        raise ValueError(f"no .npz with motion below {folder}")
+    bodies, roots = [], []
+    for file in files:
+        bodies.append(read_clip(file))
+        with np.load(file, allow_pickle=False) as arrays:
+            roots.append(arrays["poses"][:, :3] if "poses" in arrays else arrays["root_orient"])
+    length = np.array([len(body) for body in bodies])
+    root = roma.rotvec_to_rotmat(torch.from_numpy(np.concatenate(roots)).double()).numpy()
+    share = np.sqrt(length)
+    return MotionPoses(
+        body=np.concatenate(bodies),
+        root=Z_UP_TO_Y_UP @ root,
+        clip=np.repeat(np.arange(len(files)), length),
+        first=np.cumsum(length) - length,
+        names=tuple(file.stem for file in files),
+        subjects=tuple(subject_of(file, folder) for file in files),
+        share=share / share.sum(),
+    )
+
+
+def sample_key_poses(count: int, generator: np.random.Generator) -> Poses:
+    """Variations of the package's key poses, upright as they were authored."""
+    body = key_poses.sample(count, generator)
+    return Poses(body=body, root=np.tile(np.eye(3), (count, 1, 1)), source=("key_poses",) * count)

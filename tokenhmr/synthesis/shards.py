@@ -1,0 +1,118 @@
+"""Chunks of pictures made side by side and written in order: the same seed gives the same bytes with any number of workers."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import tarfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+
+import cv2
+import torch
+
+from tokenhmr.synthesis.chunks import CHUNK, SPLITS, Order, Sample, make_chunk
+
+
+def synthesize(
+    out: Path,
+    *,
+    count: int,
+    seed: int = 0,
+    split: str = "train",
+    motion: Path | None = None,
+    workers: int = 0,
+    pseudo: bool = False,
+    per_shard: int = 1000,
+    key_pose_share: float = 0.2,
+    force: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> list[Path]:
+    """Write ``count`` annotated pictures to ``out`` as tar shards and return their paths.
+
+    ``motion`` is a folder with ``train``, ``val`` and ``test`` in AMASS layout; without it the package's key poses serve.
+    ``workers`` processes do the work (0: this one); they change nothing in the bytes. ``progress`` is called with the number
+    of pictures written so far. Raises ``FileNotFoundError`` or ``ValueError`` for what cannot work, before anything is written.
+    """
+    order = Order(seed=seed, split=split, motion=motion, pseudo=pseudo, key_pose_share=key_pose_share)
+    _check(order, count=count, workers=workers, per_shard=per_shard)
+    name = f"synthetic-pseudo-{split}" if pseudo else f"synthetic-{split}"
+    out.mkdir(parents=True, exist_ok=True)
+    present = sorted(out.glob(f"{name}-*.tar"))
+    if present and not force:
+        raise ValueError(f"{out} already holds {len(present)} shards called {name}-*.tar: choose another folder, or force")
+    for path in present:
+        path.unlink()
+    samples = _samples(order, count, workers)
+    paths, written = [], 0
+    for shard in range(-(-count // per_shard)):
+        size = min(per_shard, count - written)
+        paths.append(out / f"{name}-{shard:06d}.tar")
+        for _ in _write(paths[-1], (next(samples) for _ in range(size))):
+            written += 1
+            if progress is not None:
+                progress(written)
+    return paths
+
+
+def _check(order: Order, *, count: int, workers: int, per_shard: int) -> None:
+    if order.split not in SPLITS:
+        raise ValueError(f"no split called {order.split!r}; there are {', '.join(SPLITS)}")
+    if count < 1 or per_shard < 1 or workers < 0 or order.seed < 0:
+        raise ValueError(
+            f"count {count} and pictures per shard {per_shard} must be 1 or more, "
+            f"workers {workers} and seed {order.seed} 0 or more"
+        )
+    if order.motion is not None:
+        folder = order.motion / order.split
+        if not folder.is_dir():
+            raise FileNotFoundError(f"no folder {folder}: the motion folder needs the subfolders {', '.join(SPLITS)}")
+        if next(folder.rglob("*.npz"), None) is None:
+            raise ValueError(f"no .npz with motion below {folder}")
+
+
+def _samples(order: Order, count: int, workers: int) -> Iterator[Sample]:
+    """All samples in order; chunks are made ahead, but never more than a few for each worker."""
+    chunks = range(-(-count // CHUNK))
+    if workers == 0:
+        threads = torch.get_num_threads()
+        _become_single()
+        try:
+            for chunk in chunks:
+                yield from make_chunk(order, chunk)[: count - chunk * CHUNK]
+        finally:
+            torch.set_num_threads(threads)
+        return
+    # Spawned, not forked: a fork of a process with threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_become_single) as pool:
+        waiting: deque[tuple[int, Future[list[Sample]]]] = deque()
+        for chunk in chunks:
+            waiting.append((chunk, pool.submit(make_chunk, order, chunk)))
+            if len(waiting) > 3 * workers:
+                first, future = waiting.popleft()
+                yield from future.result()[: count - first * CHUNK]
+        for first, future in waiting:
+            yield from future.result()[: count - first * CHUNK]
+
+
+def _become_single() -> None:
+    """One thread a process: the processes share the cores, and sums come in one order."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def _write(path: Path, samples: Iterator[Sample]) -> Iterator[None]:
+    """One tar, in place only when it is whole; nothing in it tells the time or the user. Yields after each sample."""
+    unfinished = path.with_suffix(".part")
+    with tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for sample in samples:
+            for ending, data in (("jpg", sample.jpg), ("json", sample.json), ("mask.png", sample.mask)):
+                entry = tarfile.TarInfo(f"{sample.key}.{ending}")
+                entry.size, entry.mode = len(data), 0o644
+                tar.addfile(entry, io.BytesIO(data))
+            yield
+    os.replace(unfinished, path)

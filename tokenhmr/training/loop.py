@@ -1,0 +1,65 @@
+"""The loop in which the tokenizer and every model are trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from tokenhmr.structs import Batch, Loss, PoseBatch
+
+Report = Callable[[int, Loss, dict[str, float]], None]
+
+
+def fit(
+    *,
+    accelerator: Accelerator,
+    model: nn.Module,
+    objective: Callable[[Any, Any], Loss],
+    batches: Iterable[Batch | PoseBatch],
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    steps: int,
+    clip: float,
+    seed: int,
+    save_every: int,
+    evaluate_every: int,
+    report: Report,  # (step, loss, other scalars)
+    save: Callable[[int], None],
+    evaluate: Callable[[int], None],
+    start: int = 0,
+) -> None:
+    """The whole of training. Everything it needs is in its signature; nothing is read elsewhere.
+
+    ``clip`` bounds the norm of the gradient (infinity: measured, not bounded). Raises ``FloatingPointError`` with the
+    step when the loss or the gradient is not finite.
+    """
+    model.train()
+    for step, batch in enumerate(islice(batches, steps - start), start=start + 1):
+        # Chance in a step depends on the step alone, so a resumed run needs no generator's state.
+        torch.manual_seed(seed * 1_000_003 + step)
+        batch = batch.to(accelerator.device, non_blocking=True)
+        with accelerator.autocast():
+            prediction = model(batch.inputs)
+        loss = objective(prediction, batch)
+
+        accelerator.backward(loss.total)
+        norm = float(accelerator.clip_grad_norm_(model.parameters(), clip))
+        if not math.isfinite(norm):
+            raise FloatingPointError(f"the gradient of step {step} is not finite (loss {float(loss.total):.4g})")
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+
+        report(step, loss, {"gradient": norm, "lr": schedule.get_last_lr()[0]})
+        if step % save_every == 0 or step == steps:
+            save(step)
+        if step % evaluate_every == 0 or step == steps:
+            model.eval()
+            evaluate(step)
+            model.train()

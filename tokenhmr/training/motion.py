@@ -1,0 +1,97 @@
+"""Endless batches of body poses for the tokenizer, with the two augmentations that the paper describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenhmr.rotations import matrix_to_rows, mirror_matrix
+from tokenhmr.skeleton import BODY_JOINTS, flip_permutation
+from tokenhmr.structs import PoseBatch
+
+# The five parts of TokenHMR's noise (its configuration names joints by number, so do its papers' supplement figures).
+NOISE_PARTS = (
+    ("neck", "head"),
+    ("left_collar", "left_shoulder", "left_elbow", "left_wrist"),
+    ("right_collar", "right_shoulder", "right_elbow", "right_wrist"),
+    ("left_hip", "left_knee", "left_ankle", "left_foot"),
+    ("right_hip", "right_knee", "right_ankle", "right_foot"),
+)
+NOISE_LEVELS = (0.01, 0.05, 0.1, 0.1, 0.5, 0.5)  # one for each period, the last one for ever after
+
+
+def noise_level(step: int, period: int) -> float:
+    """How strong the noise is at a step: it grows as training goes on (released schedule: a period is 5000 steps)."""
+    return NOISE_LEVELS[min(step // period, len(NOISE_LEVELS) - 1)]
+
+
+def add_part_noise(six: Float[Tensor, "batch 21 6"], level: float, generator: torch.Generator) -> Float[Tensor, "batch 21 6"]:
+    """Half of the poses have one number, up to ``level``, added to all six values of one body part's joints."""
+    masks = torch.tensor([[float(joint in part) for joint in BODY_JOINTS] for part in NOISE_PARTS])
+    part = torch.randint(len(NOISE_PARTS), (len(six),), generator=generator)
+    chosen = torch.rand(len(six), generator=generator) < 0.5
+    amount = torch.rand(len(six), generator=generator) * level * chosen
+    return six + amount[:, None, None] * masks[part][:, :, None]
+
+
+def mirror_some(
+    rotations: Float[Tensor, "batch 21 3 3"], share: float, generator: torch.Generator
+) -> Float[Tensor, "batch 21 3 3"]:
+    """Each pose is exchanged for its mirror image with probability ``share``."""
+    chosen = torch.rand(len(rotations), generator=generator) < share
+    mirrored = mirror_matrix(rotations[:, list(flip_permutation(BODY_JOINTS))])
+    return torch.where(chosen[:, None, None, None], mirrored, rotations)
+
+
+class PoseBatches:
+    """All frames in random order, epoch after epoch, as this process's share of each batch.
+
+    What a step sees depends on the seed and the step alone: a resumed run goes on with the very next batch, and two
+    processes with half the batch each see what one process with the whole batch would.
+    """
+
+    def __init__(
+        self,
+        *,
+        rotations: Float[Tensor, "frame 21 3 3"],
+        batch_size: int,  # of all processes together
+        seed: int,
+        start: int = 0,  # steps already taken
+        noise_period: int = 5000,  # steps between noise levels; 0: no noise
+        mirror: float = 0.5,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if batch_size % world:
+            raise ValueError(f"a batch of {batch_size} cannot be shared equally by {world} processes")
+        if len(rotations) < batch_size:
+            raise ValueError(f"{len(rotations)} poses are too few for a batch of {batch_size}")
+        self.rotations = rotations
+        self.batch_size, self.seed, self.start = batch_size, seed, start
+        self.noise_period, self.mirror = noise_period, mirror
+        self.share = slice(rank * batch_size // world, (rank + 1) * batch_size // world)
+
+    def __iter__(self) -> Iterator[PoseBatch]:
+        """Batches from step ``start`` on, without end."""
+        per_epoch = len(self.rotations) // self.batch_size
+        step, order, epoch = self.start, torch.empty(0, dtype=torch.long), -1
+        while True:
+            if step // per_epoch != epoch:
+                epoch = step // per_epoch
+                order = torch.randperm(len(self.rotations), generator=self._generator(1, epoch))
+            first = step % per_epoch * self.batch_size
+            yield self._batch(order[first : first + self.batch_size], step)
+            step += 1
+
+    def _generator(self, purpose: int, number: int) -> torch.Generator:
+        return torch.Generator().manual_seed((self.seed * 2 + purpose) * 1_000_003 + number)
+
+    def _batch(self, rows: Tensor, step: int) -> PoseBatch:
+        generator = self._generator(0, step)
+        rotations = mirror_some(self.rotations[rows], self.mirror, generator)
+        six = matrix_to_rows(rotations)
+        noisy = add_part_noise(six, noise_level(step, self.noise_period), generator) if self.noise_period else six
+        return PoseBatch(rotations=rotations[self.share], noisy=noisy[self.share])

@@ -1,0 +1,124 @@
+"""Train a pose tokenizer: ``accelerate launch tokenizer_train/train.py [overrides]``; see configs/tokenizer_train.yaml."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from jaxtyping import Float
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from tokenhmr.body import load_body
+from tokenhmr.body.key_poses import sample
+from tokenhmr.data.mocap import read_motion
+from tokenhmr.entry import run_hydra
+from tokenhmr.evaluation.tokenizer import evaluate_tokenizer
+from tokenhmr.models.pretrained import load_tokenizer, read_config, save_pretrained
+from tokenhmr.models.tokenizer import PoseTokenizer
+from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows
+from tokenhmr.training.loop import fit
+from tokenhmr.training.motion import PoseBatches
+from tokenhmr.training.resume import read_checkpoint, write_checkpoint
+from tokenhmr.training.run import Run, make_accelerator
+
+SPLITS = ("train", "val", "test")
+
+
+def read_splits(config: DictConfig) -> dict[str, Float[Tensor, "frame 21 3 3"]]:
+    """Body rotations of each split; embedded poses, drawn from a seed of its own for each split, without a data path."""
+    if config.data is not None:
+        poses = {split: read_motion(Path(config.data) / split).body_pose for split in SPLITS}
+    else:
+        poses = {
+            split: sample(config.embedded, np.random.default_rng([config.seed, number])) for number, split in enumerate(SPLITS)
+        }
+    return {split: axis_angle_to_matrix(torch.from_numpy(pose)) for split, pose in poses.items()}
+
+
+class BestWeights:
+    """Keeps the weights with the lowest joint and vertex error on the validation split, over interruptions too."""
+
+    def __init__(self, *, folder: Path, model: PoseTokenizer, credit: str, seed: int) -> None:
+        self.folder, self.model = folder, model
+        self.credit, self.seed = credit, seed
+        self.lowest = float("inf")
+        if (folder / "config.json").is_file():
+            self.lowest = self._error(read_config(folder)["training"]["validation"])
+
+    def offer(self, step: int, scores: dict[str, float]) -> None:
+        """Save the model if these scores beat all before."""
+        if self._error(scores) >= self.lowest:
+            return
+        self.lowest = self._error(scores)
+        training = {"data": self.credit, "steps": step, "seed": self.seed, "validation": scores}
+        save_pretrained(self.model, self.folder, metadata={"licences": {"data": self.credit}, "training": training})
+
+    @staticmethod
+    def _error(scores: dict[str, float]) -> float:
+        return scores["joint_mm"] + scores["vertex_mm"]
+
+
+def train(config: DictConfig) -> None:
+    """Read, build, resume, fit, measure the best weights once on the test split."""
+    folder = Path(config.out)
+    accelerator = make_accelerator(precision=config.precision, folder=folder)
+    torch.manual_seed(config.seed)
+    splits = read_splits(config)
+    body = load_body(config.body).to(accelerator.device)
+
+    model = instantiate(config.tokenizer)
+    model.mean_pose.copy_(matrix_to_rows(splits["train"]).mean(dim=0))
+    objective = instantiate(config.loss, body=body).to(accelerator.device)
+    optimizer = instantiate(config.optimizer)(model)
+    schedule = instantiate(config.schedule)(optimizer, steps=config.steps)
+    checkpoint, start = folder / "checkpoint.pt", 0
+    if checkpoint.is_file():
+        start = read_checkpoint(checkpoint, model=model, optimizer=optimizer, schedule=schedule)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    plain = accelerator.unwrap_model(model)
+    best = BestWeights(folder=folder / "best", model=plain, credit=config.credit, seed=config.seed)
+
+    place = {"rank": accelerator.process_index, "world": accelerator.num_processes}
+    batches = PoseBatches(
+        rotations=splits["train"], batch_size=config.batch_size, seed=config.seed, start=start, mirror=config.mirror,
+        noise_period=config.noise_period, **place,
+    )  # fmt: skip
+    stride = max(1, len(splits["val"]) // config.evaluate_frames)
+
+    with Run(
+        accelerator=accelerator, folder=folder, steps=config.steps, start=start, log_every=config.log_every,
+        config=OmegaConf.to_container(config, resolve=True),
+    ) as run:  # fmt: skip
+        if config.data is None:
+            run.say("No data path: training on poses embedded in the package. A smoke run; data=DIR trains on motion capture.")
+
+        def save(step: int) -> None:
+            if accelerator.is_main_process:
+                write_checkpoint(checkpoint, step=step, model=plain, optimizer=optimizer, schedule=schedule)
+
+        def evaluate(step: int) -> None:
+            scores = evaluate_tokenizer(plain, body, splits["val"][::stride], total=accelerator.reduce, **place)
+            run.write(step, {f"val/{name}": value for name, value in scores.items()})
+            run.say(f"step {step}: val joint {scores['joint_mm']:.1f} mm, codes hit {scores['codes_hit']:.0%}")
+            if accelerator.is_main_process:
+                best.offer(step, scores)
+
+        fit(
+            accelerator=accelerator, model=model, objective=objective, batches=batches, optimizer=optimizer,
+            schedule=schedule, steps=config.steps, clip=config.clip, seed=config.seed, save_every=config.save_every,
+            evaluate_every=config.evaluate_every, report=run.report, save=save, evaluate=evaluate, start=start,
+        )  # fmt: skip
+        accelerator.wait_for_everyone()
+        chosen = load_tokenizer(best.folder).to(accelerator.device)
+        scores = evaluate_tokenizer(chosen, body, splits["test"], total=accelerator.reduce, **place)
+        run.write(config.steps, {f"test/{name}": value for name, value in scores.items()})
+        run.say("test: " + json.dumps({name: round(value, 3) for name, value in scores.items()}))
+        run.say(f"weights: {best.folder}; metrics: {folder / 'metrics.jsonl'}")
+
+
+if __name__ == "__main__":
+    run_hydra(train, "tokenizer_train")
