@@ -83,12 +83,12 @@ def test_models_need_no_training_or_picture_library():
 
 
 def shapeless(annotation: ast.expr | None) -> bool:
-    """Whether a tensor is named without a shape."""
+    """Whether a tensor is named without a shape; what a callable takes is said where it is defined."""
     if annotation is None:
         return False
     if isinstance(annotation, ast.Subscript):
         name = annotation.value.attr if isinstance(annotation.value, ast.Attribute) else getattr(annotation.value, "id", "")
-        return name not in SHAPED and shapeless(annotation.slice)
+        return name not in {*SHAPED, "Callable"} and shapeless(annotation.slice)
     if isinstance(annotation, ast.Attribute):
         return annotation.attr in BARE
     if isinstance(annotation, ast.Name):

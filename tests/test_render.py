@@ -56,7 +56,9 @@ def test_fragments_are_what_rays_meet_first(seed):
     corner = vertices[faces].astype(np.float64)
     for row in range(0, LENS["height"], 3):
         for column in range(0, LENS["width"], 3):
-            ray = np.array([(column + 0.5 - LENS["center"][0]) / LENS["focal"], (row + 0.5 - LENS["center"][1]) / LENS["focal"], 1])
+            ray = np.array(
+                [(column + 0.5 - LENS["center"][0]) / LENS["focal"], (row + 0.5 - LENS["center"][1]) / LENS["focal"], 1]
+            )
             nearest, owner = np.inf, -1
             for i, triangle in enumerate(corner):
                 if triangle[:, 2].min() <= NEAR:
@@ -78,6 +80,16 @@ def test_weights_are_perspective_correct():
     np.testing.assert_allclose(point[:, 2], seen.depth[row, column], rtol=1e-4)
     pixel = point[:, :2] / point[:, 2:] * LENS["focal"] + LENS["center"]
     np.testing.assert_allclose(pixel, np.stack([column, row], axis=1) + 0.5, atol=0.02)
+
+
+def test_light_of_both_backends_agrees(person):
+    vertices, faces = person
+    seen = rasterize(vertices + np.float32([0, 0, 3]), faces, **LENS)
+    colours = np.random.default_rng(0).uniform(0, 1, size=vertices.shape).astype(np.float32)
+    normals = vertex_normals(vertices, faces)
+    one, other = (shade(seen, faces, normals, colours, backend=name) for name in ("numba", "numpy"))
+    assert one[..., 3].sum() == seen.covered.sum() > 100
+    np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 def test_what_is_before_the_near_plane_is_dropped():

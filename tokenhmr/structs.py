@@ -95,7 +95,7 @@ class Batch(TensorRecord):
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """Moved to ``device``, with the picture normalised there: uint8 travels, floats do not."""
-        moved = TensorRecord.to(self, device, non_blocking=non_blocking)
+        moved = super().to(device, non_blocking=non_blocking)
         if moved.image.dtype != torch.uint8:
             return moved
         return dataclasses.replace(moved, image=normalise(moved.image))

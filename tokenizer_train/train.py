@@ -85,7 +85,8 @@ def train(config: DictConfig) -> None:
     place = {"rank": accelerator.process_index, "world": accelerator.num_processes}
     batches = PoseBatches(
         rotations=splits["train"], batch_size=config.batch_size, seed=config.seed, start=start, mirror=config.mirror,
-        noise_period=config.noise_period, **place,
+        noise_period=config.noise_period, mix=config.mix, jitter_degrees=config.jitter_degrees, widen_from=config.widen_from,
+        **place,
     )  # fmt: skip
     stride = max(1, len(splits["val"]) // config.evaluate_frames)
 

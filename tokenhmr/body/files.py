@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -48,11 +49,10 @@ def read_body_file(path: Path, *, kind: str = "open") -> BodyFile:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no body file at {path}")
-    with np.load(path, allow_pickle=False) as arrays:
-        missing = [name for name in (*_REQUIRED, "J_regressor_extra19", "vertex_id") if name not in arrays]
-        if missing:
-            raise ValueError(f"{path.name} is no body file of ours: it has no {', '.join(missing)}")
-        found = {name: arrays[name] for name in arrays.files}
+    found = _arrays(path)
+    missing = [name for name in (*_REQUIRED, "J_regressor_extra19", "vertex_id_names", "vertex_id") if name not in found]
+    if missing:
+        raise ValueError(f"{path.name} is no body file of ours: it has no {', '.join(missing)}")
     parents = tuple(int(parent) for parent in found["kintree_table"][0])
     if len(parents) != len(SMPL_PARENTS):
         raise ValueError(f"{path.name} has {len(parents)} joints, SMPL has {len(SMPL_PARENTS)}: is it SMPL-H or SMPL-X?")
@@ -71,3 +71,11 @@ def read_body_file(path: Path, *, kind: str = "open") -> BodyFile:
         extra_regressor=found["J_regressor_extra19"].astype(np.float32),
         surface={name: ids[theirs] for name, theirs in _FILE_NAMES.items()},
     )
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as reason:
+        raise ValueError(f"{path.name} is no .npz of arrays: {reason}") from reason

@@ -90,7 +90,7 @@ class Body(nn.Module):
         with torch.autocast(device_type=betas.device.type, enabled=False):
             transforms, skeleton = self._chain(rotations.float(), betas.float())
             vertices = self._skin(transforms, self._blend(rotations.float(), betas.float()))
-        joints = self._joints44(vertices, skeleton)
+            joints = self._joints44(vertices, skeleton)
         return BodyOutput(
             vertices=vertices.reshape(*batch, -1, 3),
             skeleton=skeleton.reshape(*batch, 24, 3),

@@ -116,4 +116,5 @@ def _in_a_row(people: list[Person]) -> list[Float32[np.ndarray, "vertex 3"]]:
     """Bodies one behind the other, evenly: real depths are metres apart and would leave specks in a side view."""
     order = np.argsort([person.translation[2] for person in people], kind="stable")
     ranks = np.argsort(order, kind="stable")
-    return [person.vertices + np.float32([0, 0, ROW_SPACING * rank]) for person, rank in zip(people, ranks, strict=True)]
+    steps = np.array([0, 0, ROW_SPACING], dtype=np.float32) * ranks[:, None].astype(np.float32)
+    return [person.vertices + step for person, step in zip(people, steps, strict=True)]

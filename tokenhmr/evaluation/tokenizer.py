@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from tokenhmr.body import Body
+from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.rotations import geodesic_angle, matrix_to_rows
 from tokenhmr.skeleton import BODY_JOINTS, SMPL_JOINTS
 from tokenhmr.structs import Pose
@@ -48,7 +49,7 @@ def code_use(count: Float[Tensor, " code"]) -> dict[str, float]:
 
 @torch.no_grad()
 def evaluate_tokenizer(
-    model: nn.Module,
+    model: PoseTokenizer,
     body: Body,
     rotations: Float[Tensor, "frame 21 3 3"],
     *,

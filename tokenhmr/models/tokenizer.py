@@ -18,12 +18,15 @@ from tokenhmr.models.quantizer import NearestCode
 from tokenhmr.rotations import matrix_to_rows, rows_to_matrix
 from tokenhmr.structs import PoseReconstruction
 
-KERNEL = {"kernel_size": 3, "padding": 1}
-
 
 def decoder_sizes(joints: int, tokens: int, stages: int) -> list[int]:
     """Lengths through which the decoder comes down from tokens to joints: 125, 90, 55, 21 as released."""
     return [int(size) for size in torch.linspace(joints, tokens, stages + 1, dtype=torch.float64, device="cpu")[:-1].flip(0)]
+
+
+def three_wide(channels: int, out: int) -> Convolution:
+    """A convolution over three neighbours that keeps the length."""
+    return Convolution(channels, out, kernel_size=3, padding=1)
 
 
 class ResidualBlock(nn.Module):
@@ -53,9 +56,9 @@ class PoseEncoder(nn.Module):
         super().__init__()
         # Twice the joints rounded down to tens, then doubled: 40, 80, 160, 320 as released.
         sizes = [2 * joints // 10 * 10 * 2**level for level in range(upsamplings)]
-        self.first = Convolution(6, width, **KERNEL)
+        self.first = three_wide(6, width)
         self.resize = nn.ModuleList(NearestResize(length=a, size=b) for a, b in pairwise([joints, *sizes]))
-        self.grow = nn.ModuleList(Convolution(width, width, **KERNEL) for _ in sizes)
+        self.grow = nn.ModuleList(three_wide(width, width) for _ in sizes)
         self.shrink = nn.ModuleList(
             nn.Sequential(
                 Convolution(width, width, kernel_size=4, stride=2, padding=1),
@@ -63,7 +66,7 @@ class PoseEncoder(nn.Module):
             )
             for _ in range(downsamplings)
         )
-        self.last = Convolution(width, code_width, **KERNEL)
+        self.last = three_wide(width, code_width)
 
     def forward(self, six: Float[Tensor, "batch joint 6"]) -> Float[Tensor, "batch token width"]:
         """Latents before quantisation."""
@@ -83,12 +86,12 @@ class PoseDecoder(nn.Module):
     ) -> None:
         super().__init__()
         sizes = decoder_sizes(joints, tokens, stages)
-        self.first = Convolution(code_width, width, **KERNEL)
+        self.first = three_wide(code_width, width)
         self.resize = nn.ModuleList(NearestResize(length=a, size=b) for a, b in pairwise([tokens, *sizes]))
-        self.shrink = nn.ModuleList(Convolution(width, width, **KERNEL) for _ in sizes)
+        self.shrink = nn.ModuleList(three_wide(width, width) for _ in sizes)
         self.residual = residual_stack(width=width, depth=depth, dilation=dilation)
-        self.mix = Convolution(width, width, **KERNEL)
-        self.last = Convolution(width, 6, **KERNEL)
+        self.mix = three_wide(width, width)
+        self.last = three_wide(width, 6)
 
     def forward(self, codes: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch joint 6"]:
         """Six raw numbers a joint."""

@@ -157,11 +157,11 @@ class ViT(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """As ViT: normal of 0.02 cut at two, biases zero."""
+        """Xavier: ViT's usual normal of 0.02 suits a width of 1280 and leaves narrow blocks near the identity for long."""
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         for module in self.blocks.modules():
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channel 16 12"]:

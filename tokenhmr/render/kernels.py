@@ -21,6 +21,42 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @compiled
 @no_type_check
+def light(
+    face: Int32[np.ndarray, "height width"],
+    bary: Float32[np.ndarray, "height width 3"],
+    faces: Int32[np.ndarray, "face 3"],
+    normals: Float32[np.ndarray, "vertex 3"],
+    colours: Float32[np.ndarray, "vertex 3"],
+    lamp: Float32[np.ndarray, " 3"],  # unit vector towards it
+    ambient: float,
+    shine: float,
+    picture: Float32[np.ndarray, "height width 4"],
+) -> None:
+    """Blend normals and colours over each triangle and light them; fills ``picture`` (RGB, coverage) in place."""
+    for row in range(face.shape[0]):
+        for column in range(face.shape[1]):
+            i = face[row, column]
+            if i < 0:
+                continue
+            facing, length = np.float32(0), np.float32(1e-24)
+            for axis in range(3):
+                along = np.float32(0)
+                for corner in range(3):
+                    along += bary[row, column, corner] * normals[faces[i, corner], axis]
+                facing += along * lamp[axis]
+                length += along * along
+            facing = max(facing / np.sqrt(length), np.float32(0))
+            bright = ambient + (1 - ambient) * facing + shine * facing**20
+            for k in range(3):
+                colour = np.float32(0)
+                for corner in range(3):
+                    colour += bary[row, column, corner] * colours[faces[i, corner], k]
+                picture[row, column, k] = min(max(colour * bright, 0), 1)
+            picture[row, column, 3] = 1
+
+
+@compiled
+@no_type_check
 def fill(
     screen: Float64[np.ndarray, "vertex 3"],
     faces: Int32[np.ndarray, "face 3"],

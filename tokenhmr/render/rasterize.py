@@ -23,9 +23,15 @@ Fill = Callable[..., None]
 class Fragments:
     """What the camera sees of a mesh, pixel by pixel."""
 
-    depth: Float32[np.ndarray, "height width"]  # metres along z; inf where nothing is
+    nearness: Float64[np.ndarray, "height width"]  # 1/z, 1/metres; 0 where nothing is
     face: Int32[np.ndarray, "height width"]  # row of ``faces``; -1 where nothing is
     bary: Float32[np.ndarray, "height width 3"]  # perspective-correct weights of the face's corners; 0 where nothing is
+
+    @property
+    def depth(self) -> Float32[np.ndarray, "height width"]:
+        """Metres along z; inf where nothing is."""
+        with np.errstate(divide="ignore"):
+            return (1 / self.nearness).astype(np.float32)
 
     @property
     def covered(self) -> Bool[np.ndarray, "height width"]:
@@ -46,10 +52,11 @@ def rasterize(
 ) -> Fragments:
     """Draw triangles with a pinhole camera at the origin (``focal`` and ``center`` in pixels).
 
-    Without ``both_sides`` only triangles whose corners run against the clock on the screen are drawn: the outside of a closed mesh,
-    at half the cost. ``backend`` is ``numba``, ``numpy`` or ``auto`` (numba where it imports); a ``ValueError`` names others.
+    Without ``both_sides`` only triangles whose corners run against the clock on the screen are drawn: the outside of a closed
+    mesh, at half the cost. ``backend`` is ``numba``, ``numpy`` or ``auto`` (numba where it imports); a ``ValueError`` names
+    any other.
     """
-    fill = _choose(backend)
+    fill = _filler(backend)
     screen = project_to_screen(vertices, focal=focal, center=center)
     faces = np.ascontiguousarray(faces, dtype=np.int32)
     ahead = vertices[:, 2] > NEAR
@@ -58,9 +65,7 @@ def rasterize(
     face = np.full((height, width), -1, dtype=np.int32)
     bary = np.zeros((height, width, 3), dtype=np.float32)
     fill(screen, faces, visible, both_sides, nearness, face, bary)
-    with np.errstate(divide="ignore"):
-        depth = (1 / nearness).astype(np.float32)
-    return Fragments(depth=depth, face=face, bary=bary)
+    return Fragments(nearness=nearness, face=face, bary=bary)
 
 
 def project_to_screen(
@@ -90,16 +95,21 @@ def has_numba() -> bool:
     return True
 
 
-def _choose(backend: str) -> Fill:
-    if backend == "auto":
-        backend = "numba" if has_numba() else "numpy"
-    if backend == "numba":
-        from tokenhmr.render.kernels import fill
+def choose_backend(name: str) -> str:
+    """``numba`` or ``numpy`` for ``auto``; a ``ValueError`` for a name that is neither."""
+    if name == "auto":
+        return "numba" if has_numba() else "numpy"
+    if name not in ("numba", "numpy"):
+        raise ValueError(f"no rasterizer called {name!r}; there are auto, numba and numpy")
+    return name
 
-        return fill
-    if backend == "numpy":
+
+def _filler(backend: str) -> Fill:
+    if choose_backend(backend) == "numpy":
         return _fill_with_numpy
-    raise ValueError(f"no rasterizer called {backend!r}; there are auto, numba and numpy")
+    from tokenhmr.render.kernels import fill
+
+    return fill
 
 
 def _fill_with_numpy(

@@ -13,15 +13,16 @@ from tokenhmr.synthesis.fabrics import scenery
 Picture = Float32[np.ndarray, "height width 3"]  # display values, 0 to 255
 
 
-def noise(generator: np.random.Generator, side: int, *, slope: float, channels: int = 3) -> Picture:
-    """Octaves of blended random values, as clouds, bushes and rough walls have; about zero mean, unit spread."""
-    result = np.zeros((side, side, channels), dtype=np.float32)
-    weight, cells = 1.0, 2
+def noise(generator: np.random.Generator, side: int, *, slope: float) -> Float32[np.ndarray, "side side 1"]:
+    """Octaves of blended random values, as clouds, bushes and rough walls have; about zero mean and unit spread."""
+    result = np.zeros((side, side), dtype=np.float32)
+    weight, cells, power = 1.0, 2, 0.0
     while cells <= side // 2:
-        grid = generator.standard_normal((cells, cells, channels), dtype=np.float32)
-        result += weight * cv2.resize(grid, (side, side), interpolation=cv2.INTER_LINEAR).reshape(side, side, channels)
+        grid = generator.standard_normal((cells, cells), dtype=np.float32)
+        result += weight * cv2.resize(grid, (side, side), interpolation=cv2.INTER_LINEAR)
+        power += weight**2
         weight, cells = weight * slope, cells * 2
-    return result / float(np.sqrt(1 / (1 - slope**2) if slope < 1 else 6))
+    return result[..., None] / np.float32(np.sqrt(power))
 
 
 def _shade(generator: np.random.Generator) -> np.ndarray:
@@ -42,7 +43,7 @@ def gradient(generator: np.random.Generator, side: int) -> Picture:
 
 def clouds(generator: np.random.Generator, side: int) -> Picture:
     """Noise between two or three colours."""
-    field = noise(generator, side, slope=generator.uniform(0.4, 0.95), channels=1)
+    field = noise(generator, side, slope=generator.uniform(0.4, 0.95))
     blend = 1 / (1 + np.exp(-2 * field))
     first, second = _shade(generator), _shade(generator)
     return second + blend * (first - second)
@@ -66,7 +67,7 @@ def leaves(generator: np.random.Generator, side: int) -> Picture:
             stretch = np.array([size * 1.3, size * 0.7])
             points = np.stack([np.cos(corners), np.sin(corners)], axis=1) * stretch + [x, y]
             cv2.fillConvexPoly(picture, points.astype(np.int32), colour)
-    return picture + noise(generator, side, slope=0.9, channels=1) * generator.uniform(2, 16)
+    return picture + noise(generator, side, slope=0.9) * generator.uniform(2, 16)
 
 
 def bricks(generator: np.random.Generator, side: int) -> Picture:
@@ -86,7 +87,7 @@ def bricks(generator: np.random.Generator, side: int) -> Picture:
             colour = palette[generator.integers(len(palette))] * generator.uniform(0.8, 1.2)
             cv2.rectangle(picture, (left + gap, top + gap), (left + width - gap, top + high - gap), colour.tolist(), -1)
             left += width
-    return picture + noise(generator, side, slope=0.9, channels=1) * generator.uniform(1, 12)
+    return picture + noise(generator, side, slope=0.9) * generator.uniform(1, 12)
 
 
 def room(generator: np.random.Generator, side: int) -> Picture:
@@ -105,18 +106,18 @@ def room(generator: np.random.Generator, side: int) -> Picture:
         ends = (generator.uniform(-0.1, 1.1, size=(2, 2)) * side).astype(int)
         thick = int(generator.integers(1, 9))
         cv2.line(picture, tuple(map(int, ends[0])), tuple(map(int, ends[1])), _shade(generator).tolist(), thick, cv2.LINE_AA)
-    return picture + noise(generator, side, slope=0.8, channels=1) * generator.uniform(1, 10)
+    return picture + noise(generator, side, slope=0.8) * generator.uniform(1, 10)
 
 
 def landscape(generator: np.random.Generator, side: int) -> Picture:
     """A sky over hills, trees or roofs, over ground."""
     picture = gradient(generator, side)
     row = np.arange(side, dtype=np.float32)[:, None]
-    rough = noise(generator, side, slope=0.9, channels=1)
+    rough = noise(generator, side, slope=0.9)
     level = side * generator.uniform(0.2, 0.75)
     for _ in range(int(generator.integers(1, 4))):
         steps = 1 if generator.random() < 0.6 else int(generator.integers(6, 30))
-        ridge = noise(generator, side, slope=generator.uniform(0.3, 0.9), channels=1)[side // 2, :, 0]
+        ridge = noise(generator, side, slope=generator.uniform(0.3, 0.9))[side // 2, :, 0]
         ridge = level + np.repeat(ridge[::steps], steps)[:side] * side * generator.uniform(0.01, 0.09)
         grain = rough * generator.uniform(3, 30)
         picture = np.where((row > ridge)[..., None], _shade(generator) + grain, picture)

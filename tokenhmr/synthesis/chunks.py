@@ -49,11 +49,11 @@ class Sample(NamedTuple):
     mask: bytes
 
 
-def make_chunk(order: Order, chunk: int) -> list[Sample]:
-    """``CHUNK`` samples, from nothing but the order and the chunk's number."""
+def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
+    """The first ``limit`` of ``CHUNK`` samples, from nothing but the order and the chunk's number."""
     body, tailor, faces = _body()
     indices = range(chunk * CHUNK, (chunk + 1) * CHUNK)
-    generators = [_generator(order, index) for index in indices]
+    generators = [picture_generator(order, index) for index in indices]
     poses = _poses(order, np.random.default_rng(_seed(order, chunk, "poses")))
     betas = np.stack([np.clip(g.standard_normal(10), -BETA_LIMIT, BETA_LIMIT) for g in generators]).astype(np.float32)
     views = [sample_view(generator) for generator in generators]
@@ -67,7 +67,7 @@ def make_chunk(order: Order, chunk: int) -> list[Sample]:
     with torch.inference_mode():
         posed = body(Pose(global_orient=matrices[:, 0], body=matrices[:, 1:], betas=torch.from_numpy(betas)))
     samples: list[Sample] = []
-    for row, (index, generator) in enumerate(zip(indices, generators, strict=True)):
+    for row, (index, generator) in enumerate(zip(indices[:limit], generators, strict=False)):
         vertices, joints = posed.vertices[row].contiguous().numpy(), posed.joints[row].numpy()
         camera = sample_camera(vertices, joints, generator)
         person = Person(
@@ -92,7 +92,7 @@ def make_chunk(order: Order, chunk: int) -> list[Sample]:
         photo = photograph(shot, faces, tailor, generator)
         labels = pseudo(person, np.random.default_rng(_seed(order, index, "labels"))) if order.pseudo else exact(person)
         labels |= {
-            "background": photo.background,
+            "background": f"{photo.background}-{order.seed}-{order.split}-{index}",
             "outfit": shot.person.look.outfit,
             "motion": poses.source[row],
             "seed": order.seed,
@@ -135,7 +135,8 @@ def _seed(order: Order, number: int, use: str) -> np.random.SeedSequence:
     return np.random.SeedSequence(order.seed, spawn_key=(SPLITS.index(order.split), uses.index(use), number))
 
 
-def _generator(order: Order, index: int) -> np.random.Generator:
+def picture_generator(order: Order, index: int) -> np.random.Generator:
+    """What decides one picture."""
     return np.random.default_rng(_seed(order, index, "picture"))
 
 

@@ -80,9 +80,8 @@ def _sample(
         _mix(normals, a, b, c, u, v, w, 2),
     )
     inverse = np.float32(1) / np.sqrt(nx * nx + ny * ny + nz * nz + np.float32(1e-12))
-    if nz > 0:  # the far side of a thin layer: seen from within
-        inverse = -inverse
-    nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
+    # At the rim a blended normal may look away from the eye, its triangle does not.
+    nx, ny, nz = nx * inverse, ny * inverse, min(nz * inverse, np.float32(0))
     lit = _mix(attributes, a, b, c, u, v, w, LIT)
     facing = max(nx * light[0, 0] + ny * light[0, 1] + nz * light[0, 2], np.float32(0)) * lit
     above = nx * light[5, 0] + ny * light[5, 1] + nz * light[5, 2]
@@ -115,24 +114,27 @@ def paint(
     light: Float32[np.ndarray, "6 3"],  # direction, lamp, sky, ground, rim, up
     picture: Float32[np.ndarray, "height width 3"],  # display values, 0 to 255; painted over in place
 ) -> None:
-    """Shade two by two samples a pixel and lay them over the picture."""
+    """Lay the body over the picture: two by two samples a pixel say how much of it is covered, one diagonal in what colour."""
     height, width = picture.shape[:2]
     colour = np.zeros(3, dtype=np.float32)
     for row in range(height):
         for column in range(width):
-            samples = 0
+            covered, shaded = 0, 0
             colour[:] = 0
-            for y in range(2 * row, 2 * row + 2):
-                for x in range(2 * column, 2 * column + 2):
-                    if face[y, x] >= 0:
-                        samples += 1
-                        _sample(face[y, x], bary[y, x], faces, normals, attributes, textures, gloss, light, colour)
-            if samples == 0:
+            for corner in (0, 3, 1, 2):
+                y, x = 2 * row + corner // 2, 2 * column + corner % 2
+                if face[y, x] < 0:
+                    continue
+                covered += 1
+                if shaded < 2:
+                    shaded += 1
+                    _sample(face[y, x], bary[y, x], faces, normals, attributes, textures, gloss, light, colour)
+            if covered == 0:
                 continue
-            share = np.float32(samples) / 4
+            share = np.float32(covered) / 4
             for k in range(3):
                 # The square root stands for the display's gamma.
-                shown = np.sqrt(colour[k] / samples) * 255
+                shown = np.sqrt(colour[k] / shaded) * 255
                 picture[row, column, k] = shown * share + picture[row, column, k] * (1 - share)
 
 

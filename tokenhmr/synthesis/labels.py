@@ -88,8 +88,9 @@ def pseudo(person: Person, generator: np.random.Generator) -> dict[str, Any]:
 
 
 def box_of(pixels: Float[np.ndarray, "point 2"]) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and (width, height) of the tight box around points, cut at the picture's edges."""
-    low, high = (np.clip(corner, 0, PICTURE) for corner in extent(pixels))
+    """Middle and (width, height) of the tight box around the points inside the picture; the picture's own where none is."""
+    inside = pixels[np.all((pixels >= 0) & (pixels <= PICTURE), axis=1)]
+    low, high = extent(inside) if len(inside) else (np.zeros(2), np.full(2, float(PICTURE)))
     return (low + high) / 2, np.maximum(high - low, 1.0)
 
 

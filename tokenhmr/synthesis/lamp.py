@@ -33,13 +33,13 @@ def see_from_lamp(clothed: Float32[np.ndarray, "vertex 3"], faces: Int32[np.ndar
     side = np.cross(towards, [0.3, 0.9, 0.2])
     side /= np.linalg.norm(side)
     axes = np.stack([side, np.cross(towards, side)])
-    flat = clothed @ axes.T
+    flat = clothed @ axes.T.astype(np.float32)
     low, high = extent(flat)
     scale = (_SHADOW_SIDE - 4) / float((high - low).max())
     offset = 2 - low * scale
-    near = clothed @ towards
+    near = clothed @ towards.astype(np.float32)
     base = float(near.min()) - 1
-    screen = np.concatenate([flat * scale + offset, near[:, None] - base], axis=1).astype(np.float64)
+    screen = np.column_stack([flat * scale + offset, near - base]).astype(np.float64)
     nearness = np.zeros((_SHADOW_SIDE, _SHADOW_SIDE))
     face = np.full((_SHADOW_SIDE, _SHADOW_SIDE), -1, dtype=np.int32)
     bary = np.zeros((_SHADOW_SIDE, _SHADOW_SIDE, 3), dtype=np.float32)
@@ -100,7 +100,7 @@ def lay_floor(
 
 def _floor_texture(generator: np.random.Generator, side: int) -> Float32[np.ndarray, "side side 3"]:
     colour = np.sqrt(scenery(generator)) * 255
-    texture = colour * (1 + 0.12 * noise(generator, side, slope=0.95, channels=1))
+    texture = colour * (1 + 0.12 * noise(generator, side, slope=0.95))
     kind = generator.random()
     if kind < 0.5:
         period = int(generator.choice((16, 32, 64)))

@@ -11,7 +11,7 @@ from tokenhmr.render import rasterize
 from tokenhmr.render.rasterize import extent, project_to_screen
 from tokenhmr.synthesis.backgrounds import background
 from tokenhmr.synthesis.kernels import paint, vertex_normals
-from tokenhmr.synthesis.lamp import lay_floor, lit, see_from_lamp
+from tokenhmr.synthesis.lamp import LampView, lay_floor, lit, see_from_lamp
 from tokenhmr.synthesis.lens import expose, hide
 from tokenhmr.synthesis.scene import PICTURE, Camera, Light, View
 from tokenhmr.synthesis.wardrobe import Look, Tailor
@@ -51,19 +51,20 @@ class Photograph:
 def photograph(shot: Shot, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, generator: np.random.Generator) -> Photograph:
     """Take the picture."""
     picture, name = background(generator, PICTURE)
-    vertices = shot.person.vertices
+    bare = shot.person.vertices
+    person = _put_on(shot.person, faces, shot.light)
+    everybody = [person, *(_put_on(someone, faces, shot.light) for someone in shot.company)]
     if generator.random() < 0.45:
-        floor = float((vertices @ shot.view.up.astype(np.float32)).min())
-        lay_floor(picture, floor, shot.view, shot.camera, shot.light, see_from_lamp(vertices, faces, shot.light), generator)
+        floor = float((bare @ shot.view.up.astype(np.float32)).min())
+        lay_floor(picture, floor, shot.view, shot.camera, shot.light, person.lamp, generator)
     body = rasterize(
-        vertices, faces, focal=shot.camera.focal, center=shot.camera.center, width=PICTURE, height=PICTURE, both_sides=False
+        bare, faces, focal=shot.camera.focal, center=shot.camera.center, width=PICTURE, height=PICTURE, both_sides=False
     ).covered
     # The farthest first: whoever comes later hides those before.
-    depth = float(vertices[:, 2].mean())
     hidden = np.zeros_like(body)
-    for someone in sorted((shot.person, *shot.company), key=lambda one: -float(one.vertices[:, 2].mean())):
+    for someone in sorted(everybody, key=lambda one: -one.depth):
         cover = _paint(picture, someone, shot, faces, tailor)
-        if float(someone.vertices[:, 2].mean()) < depth:
+        if someone.depth < person.depth:
             hidden |= cover
     mask = np.where(body, VISIBLE, 0).astype(np.uint8)
     if generator.random() < 0.3:
@@ -72,25 +73,45 @@ def photograph(shot: Shot, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, g
     return Photograph(pixels=expose(picture, generator), mask=mask, background=name)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Clothed:
+    """A body with the thickness of its clothes, and its lamp."""
+
+    vertices: Float32[np.ndarray, "vertex 3"]
+    normals: Float32[np.ndarray, "vertex 3"]
+    lamp: LampView
+    look: Look
+    depth: float  # metres, of the middle
+
+
+def _put_on(someone: Dressed, faces: Int32[np.ndarray, "face 3"], light: Light) -> _Clothed:
+    vertices = someone.vertices + vertex_normals(someone.vertices, faces) * someone.look.thick[:, None]
+    return _Clothed(
+        vertices=vertices,
+        normals=vertex_normals(vertices, faces),
+        lamp=see_from_lamp(vertices, faces, light),
+        look=someone.look,
+        depth=float(vertices[:, 2].mean()),
+    )
+
+
 def _paint(
     picture: Float32[np.ndarray, "height width 3"],
-    someone: Dressed,
+    someone: _Clothed,
     shot: Shot,
     faces: Int32[np.ndarray, "face 3"],
     tailor: Tailor,
 ) -> Bool[np.ndarray, "height width"]:
     """Draw a clothed body in place, two by two samples a pixel, only in the window that it touches; true where it is."""
     camera, look, light = shot.camera, someone.look, shot.light
-    clothed = someone.vertices + vertex_normals(someone.vertices, faces) * look.thick[:, None]
-    normals = vertex_normals(clothed, faces)
     cover = np.zeros(picture.shape[:2], dtype=bool)
-    low, high = extent(project_to_screen(clothed, focal=camera.focal, center=camera.center)[:, :2])
+    low, high = extent(project_to_screen(someone.vertices, focal=camera.focal, center=camera.center)[:, :2])
     left, top = (int(v) for v in np.clip(np.floor(low), 0, PICTURE))
     right, bottom = (int(v) for v in np.clip(np.ceil(high), 0, PICTURE))
     if right <= left or bottom <= top:
         return cover
     fragments = rasterize(
-        clothed,
+        someone.vertices,
         faces,
         focal=2 * camera.focal,
         center=(2 * (camera.center[0] - left), 2 * (camera.center[1] - top)),
@@ -98,13 +119,12 @@ def _paint(
         height=2 * (bottom - top),
         both_sides=False,
     )
-    lamplight = lit(clothed, see_from_lamp(clothed, faces, light))
-    attributes = np.concatenate([tailor.uv, look.tint, lamplight[:, None], look.covers], axis=1)
+    attributes = np.concatenate([tailor.uv, look.tint, lit(someone.vertices, someone.lamp)[:, None], look.covers], axis=1)
     paint(
         fragments.face,
         fragments.bary,
         faces,
-        normals,
+        someone.normals,
         attributes.astype(np.float32),
         look.textures,
         look.gloss,

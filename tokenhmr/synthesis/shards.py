@@ -40,10 +40,10 @@ def synthesize(
     order = Order(seed=seed, split=split, motion=motion, pseudo=pseudo, key_pose_share=key_pose_share)
     _check(order, count=count, workers=workers, per_shard=per_shard)
     name = f"synthetic-pseudo-{split}" if pseudo else f"synthetic-{split}"
-    out.mkdir(parents=True, exist_ok=True)
     present = sorted(out.glob(f"{name}-*.tar"))
     if present and not force:
-        raise ValueError(f"{out} already holds {len(present)} shards called {name}-*.tar: choose another folder, or force")
+        raise ValueError(f"{out} already holds {len(present)} shards called {name}-*.tar: choose another folder, or --force")
+    out.mkdir(parents=True, exist_ok=True)
     for path in present:
         path.unlink()
     samples = _samples(order, count, workers)
@@ -76,27 +76,26 @@ def _check(order: Order, *, count: int, workers: int, per_shard: int) -> None:
 
 def _samples(order: Order, count: int, workers: int) -> Iterator[Sample]:
     """All samples in order; chunks are made ahead, but never more than a few for each worker."""
-    chunks = range(-(-count // CHUNK))
+    limits = [min(CHUNK, count - first) for first in range(0, count, CHUNK)]
     if workers == 0:
         threads = torch.get_num_threads()
         _become_single()
         try:
-            for chunk in chunks:
-                yield from make_chunk(order, chunk)[: count - chunk * CHUNK]
+            for chunk, limit in enumerate(limits):
+                yield from make_chunk(order, chunk, limit)
         finally:
             torch.set_num_threads(threads)
         return
     # Spawned, not forked: a fork of a process with threads may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_become_single) as pool:
-        waiting: deque[tuple[int, Future[list[Sample]]]] = deque()
-        for chunk in chunks:
-            waiting.append((chunk, pool.submit(make_chunk, order, chunk)))
+    with ProcessPoolExecutor(min(workers, len(limits)), mp_context=context, initializer=_become_single) as pool:
+        waiting: deque[Future[list[Sample]]] = deque()
+        for chunk, limit in enumerate(limits):
+            waiting.append(pool.submit(make_chunk, order, chunk, limit))
             if len(waiting) > 3 * workers:
-                first, future = waiting.popleft()
-                yield from future.result()[: count - first * CHUNK]
-        for first, future in waiting:
-            yield from future.result()[: count - first * CHUNK]
+                yield from waiting.popleft().result()
+        for future in waiting:
+            yield from future.result()
 
 
 def _become_single() -> None:

@@ -139,7 +139,7 @@ def _legs(tailor: Tailor, outfit: str, generator: np.random.Generator) -> np.nda
     if outfit in ("suit", "coat") or kind < 0.62:
         cuff = ankle + generator.uniform(-0.02, 0.06)
     elif kind < 0.9:
-        cuff = generator.uniform(knee - 0.1, hip - 0.08)
+        cuff = generator.uniform(knee - 0.1, hip - 0.14)
     else:
         cuff = generator.uniform(ankle + 0.05, knee)
     waist = generator.uniform(0.04, 0.14) + 0.1 * (tailor.front - 0.05)

@@ -37,8 +37,10 @@ def fit(
     """The whole of training. Everything it needs is in its signature; nothing is read elsewhere.
 
     ``clip`` bounds the norm of the gradient (infinity: measured, not bounded). Raises ``FloatingPointError`` with the
-    step when the loss or the gradient is not finite.
+    step when the loss or the gradient is not finite, and ``ValueError`` when ``start`` lies behind ``steps``.
     """
+    if start > steps:
+        raise ValueError(f"the checkpoint has {start} steps behind it already, more than the {steps} asked for")
     model.train()
     for step, batch in enumerate(islice(batches, steps - start), start=start + 1):
         # Chance in a step depends on the step alone, so a resumed run needs no generator's state.
@@ -49,17 +51,21 @@ def fit(
         loss = objective(prediction, batch)
 
         accelerator.backward(loss.total)
-        norm = float(accelerator.clip_grad_norm_(model.parameters(), clip))
-        if not math.isfinite(norm):
-            raise FloatingPointError(f"the gradient of step {step} is not finite (loss {float(loss.total):.4g})")
+        norm = float(accelerator.clip_grad_norm_(model.parameters(), clip) or 0.0)
+        value = float(loss.total.detach())
+        # In float16 a gradient that overflows is usual: the scaler leaves that step out and scales less from then on.
+        if not (math.isfinite(norm) or accelerator.scaler is not None and math.isfinite(value)):
+            raise FloatingPointError(f"the gradient of step {step} is not finite (loss {value:.4g})")
+        rate = float(schedule.get_last_lr()[0])
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
 
-        report(step, loss, {"gradient": norm, "lr": schedule.get_last_lr()[0]})
-        if step % save_every == 0 or step == steps:
-            save(step)
+        report(step, loss, {"gradient": norm, "lr": rate})
         if step % evaluate_every == 0 or step == steps:
             model.eval()
             evaluate(step)
             model.train()
+        # Last: whoever goes on from a checkpoint finds everything up to its step done.
+        if step % save_every == 0 or step == steps:
+            save(step)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenhmr.rotations import matrix_to_rows, mirror_matrix
+from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows, mirror_matrix
 from tokenhmr.skeleton import BODY_JOINTS, flip_permutation
 from tokenhmr.structs import PoseBatch
 
@@ -20,6 +21,8 @@ NOISE_PARTS = (
     ("left_hip", "left_knee", "left_ankle", "left_foot"),
     ("right_hip", "right_knee", "right_ankle", "right_foot"),
 )
+# What may come from another pose when poses are mixed.
+MIX_PARTS = (*NOISE_PARTS, ("spine1", "spine2", "spine3"))
 NOISE_LEVELS = (0.01, 0.05, 0.1, 0.1, 0.5, 0.5)  # one for each period, the last one for ever after
 
 
@@ -46,6 +49,34 @@ def mirror_some(
     return torch.where(chosen[:, None, None, None], mirrored, rotations)
 
 
+def mix_parts(
+    rotations: Float[Tensor, "batch 21 3 3"], share: float, generator: torch.Generator
+) -> Float[Tensor, "batch 21 3 3"]:
+    """In a ``share`` of the poses each body part comes, with chance one half, from another pose of the batch.
+
+    Motion capture has few ways to combine arms, legs and trunk; a tokenizer that has seen more of them keeps unseen poses
+    better (docs/decisions.md has the numbers).
+    """
+    masks = torch.tensor([[joint in part for joint in BODY_JOINTS] for part in MIX_PARTS])
+    mixed = rotations
+    chosen = torch.rand(len(rotations), generator=generator) < share
+    for mask in masks:
+        donor = rotations[torch.randperm(len(rotations), generator=generator)]
+        taken = chosen & (torch.rand(len(rotations), generator=generator) < 0.5)
+        mixed = torch.where((taken[:, None] & mask)[:, :, None, None], donor, mixed)
+    return mixed
+
+
+def jitter(
+    rotations: Float[Tensor, "batch 21 3 3"], degrees: float, share: float, generator: torch.Generator
+) -> Float[Tensor, "batch 21 3 3"]:
+    """In a ``share`` of the poses every joint is turned a little; how far, up to ``degrees`` (one sigma), differs by pose."""
+    count = len(rotations)
+    sigma = torch.rand(count, generator=generator) * (torch.rand(count, generator=generator) < share)
+    turn = torch.randn(count, rotations.shape[1], 3, generator=generator) * sigma[:, None, None] * math.radians(degrees)
+    return rotations @ axis_angle_to_matrix(turn)
+
+
 class PoseBatches:
     """All frames in random order, epoch after epoch, as this process's share of each batch.
 
@@ -62,6 +93,9 @@ class PoseBatches:
         start: int = 0,  # steps already taken
         noise_period: int = 5000,  # steps between noise levels; 0: no noise
         mirror: float = 0.5,
+        mix: float = 0.0,  # share of poses put together from several
+        jitter_degrees: float = 0.0,
+        widen_from: int = 0,  # step at which mixing and jitter begin
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -72,6 +106,7 @@ class PoseBatches:
         self.rotations = rotations
         self.batch_size, self.seed, self.start = batch_size, seed, start
         self.noise_period, self.mirror = noise_period, mirror
+        self.mix, self.jitter_degrees, self.widen_from = mix, jitter_degrees, widen_from
         self.share = slice(rank * batch_size // world, (rank + 1) * batch_size // world)
 
     def __iter__(self) -> Iterator[PoseBatch]:
@@ -92,6 +127,11 @@ class PoseBatches:
     def _batch(self, rows: Tensor, step: int) -> PoseBatch:
         generator = self._generator(0, step)
         rotations = mirror_some(self.rotations[rows], self.mirror, generator)
+        if step >= self.widen_from:
+            if self.mix:
+                rotations = mix_parts(rotations, self.mix, generator)
+            if self.jitter_degrees:
+                rotations = jitter(rotations, self.jitter_degrees, self.mix, generator)
         six = matrix_to_rows(rotations)
         noisy = add_part_noise(six, noise_level(step, self.noise_period), generator) if self.noise_period else six
         return PoseBatch(rotations=rotations[self.share], noisy=noisy[self.share])

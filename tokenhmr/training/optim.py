@@ -16,7 +16,7 @@ def adamw(model: nn.Module, *, lr: float, weight_decay: float, betas: tuple[floa
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=lr, betas=tuple(betas), fused=True)
+    return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), fused=True)
 
 
 def cosine(optimizer: torch.optim.Optimizer, *, steps: int, warmup: int, floor: float = 0.01) -> LambdaLR:
