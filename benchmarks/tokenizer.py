@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tokenhmr.body import load_body
+from tokenhmr.body import Body, load_body
 from tokenhmr.data.mocap import Motion, read_motion
 from tokenhmr.evaluation.tokenizer import END_JOINTS, evaluate_tokenizer, pose_errors
 from tokenhmr.models.pretrained import load_tokenizer

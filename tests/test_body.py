@@ -20,9 +20,7 @@ def body():
 def random_pose(count, shape=10, scale=0.5, seed=0):
     generator = torch.Generator().manual_seed(seed)
     rotations = axis_angle_to_matrix(torch.randn(count, 24, 3, generator=generator) * scale)
-    return Pose(
-        global_orient=rotations[:, 0], body=rotations[:, 1:], betas=torch.randn(count, shape, generator=generator)
-    )
+    return Pose(global_orient=rotations[:, 0], body=rotations[:, 1:], betas=torch.randn(count, shape, generator=generator))
 
 
 def smpl_like(vertices=300, seed=0):

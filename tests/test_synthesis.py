@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tarfile
 from pathlib import Path
 
@@ -13,21 +12,17 @@ import numpy as np
 import pytest
 import torch
 
+from tests.synthesis_tools import write_motion
 from tokenhmr.body import load_body
 from tokenhmr.render import silhouette
 from tokenhmr.rotations import axis_angle_to_matrix
-from tokenhmr.skeleton import JOINTS44, SMPL_JOINTS, flip_permutation
+from tokenhmr.skeleton import JOINTS44
 from tokenhmr.structs import Pose
 from tokenhmr.synthesis import synthesize
 from tokenhmr.synthesis.__main__ import main
-from tokenhmr.synthesis.backgrounds import KINDS, background
 from tokenhmr.synthesis.chunks import CHUNK, Order, picture_generator
-from tokenhmr.synthesis.kernels import LAYERS as FIRST_LAYER
-from tokenhmr.synthesis.kernels import TEXELS, paint, paint_floor
 from tokenhmr.synthesis.picture import HIDDEN, VISIBLE
-from tokenhmr.synthesis.poses import read_poses
-from tokenhmr.synthesis.scene import PICTURE, sample_camera, sample_view
-from tokenhmr.synthesis.wardrobe import LAYERS, dress, measure
+from tokenhmr.synthesis.scene import PICTURE
 
 COUNT = 36  # a whole chunk and a part of one
 
@@ -39,16 +34,7 @@ def body():
 
 @pytest.fixture(scope="module")
 def motion(tmp_path_factory) -> Path:
-    """Three small splits of motion by three subjects, standing in a world with z up."""
-    folder = tmp_path_factory.mktemp("motion")
-    for number, split in enumerate(("train", "val", "test")):
-        (folder / split).mkdir()
-        generator = np.random.default_rng(number)
-        poses = np.zeros((30, 156), dtype=np.float32)
-        poses[:, 0] = np.pi / 2
-        poses[:, 3:66] = 0.25 * generator.standard_normal((30, 63))
-        np.savez(folder / split / f"CMU_{10 + number}_01.npz", poses=poses, trans=np.zeros((30, 3)))
-    return folder
+    return write_motion(tmp_path_factory.mktemp("motion"))
 
 
 @pytest.fixture(scope="module")
@@ -203,139 +189,12 @@ def test_streams_of_splits_seeds_and_pictures_never_meet(motion):
     assert len(first) == 2 * 3 * 200
 
 
-@pytest.mark.skipif("TOKENHMR_DATA" not in os.environ, reason="TOKENHMR_DATA does not say where the motion capture lies")
-def test_subjects_of_the_real_motion_are_disjoint():
-    folder = Path(os.environ["TOKENHMR_DATA"]) / "mocap"
-    subjects = [set(read_poses(folder / split).subjects) for split in ("train", "val", "test")]
-    assert all(subjects)
-    assert not (subjects[0] & subjects[1] or subjects[0] & subjects[2] or subjects[1] & subjects[2])
-
-
-def test_motion_stands_upright_and_its_mirror_image_is_a_mirror_image(body, motion):
-    poses = read_poses(motion / "val")
-    drawn = poses.sample(60, np.random.default_rng(0), vary=False)
-    pose = Pose(
-        global_orient=torch.from_numpy(drawn.root).float(),
-        body=axis_angle_to_matrix(torch.cat([torch.from_numpy(drawn.body), torch.zeros(60, 2, 3)], dim=1)),
-        betas=torch.zeros(60, 10),
-    )
-    joints = body.skeleton(pose)
-    head, feet = SMPL_JOINTS.index("head"), [SMPL_JOINTS.index(f"{side}_ankle") for side in ("left", "right")]
-    assert (joints[:, head, 1] > joints[:, feet, 1].amax(dim=1)).all()
-    # Of a frame drawn twice, once mirrored, the joints are each other's mirror image.
-    swap = list(flip_permutation(SMPL_JOINTS))
-    found = 0
-    for one in range(60):
-        for other in range(one):
-            if drawn.source[one] == drawn.source[other] and not np.array_equal(drawn.body[one], drawn.body[other]):
-                mirrored = joints[other][swap] * torch.tensor([-1.0, 1.0, 1.0])
-                assert (joints[one] - mirrored).abs().max() < 2e-3  # the body is symmetric to a millimetre
-                found += 1
-    assert found > 5
-
-
-def test_everybody_is_dressed(body):
-    """Chest, belly, hips and seat are covered whatever is drawn."""
-    tailor = measure(body)
-    rest = body.rest_vertices.numpy()
-    modest = (np.abs(rest[:, 0]) < 0.1) & (
-        ((rest[:, 1] > -0.17) & (rest[:, 1] < 0.0)) | ((rest[:, 1] > 0.29) & (rest[:, 1] < 0.36))
-    )
-    assert modest.sum() > 150
-    for seed in range(150):
-        look = dress(tailor, np.random.default_rng(seed))
-        cloth = look.covers[:, [LAYERS.index(name) for name in ("legs", "top", "jacket")]].max(axis=1)
-        assert (cloth[modest] > 0).all(), seed
-        assert look.thick.min() >= 0 and look.thick.max() < 0.12
-        face = tailor.face > 2
-        assert (look.covers[face] < 0).all()
-
-
 def test_bodies_are_grown_up(body, shards):
     rest = Pose(global_orient=torch.eye(3), body=torch.eye(3).expand(23, 3, 3), betas=torch.zeros(10))
     for labels in labels_of(shards["train"]):
         assert max(map(abs, labels["betas"])) <= 2.5
         grown = body(Pose(global_orient=rest.global_orient, body=rest.body, betas=torch.tensor(labels["betas"]))).vertices
         assert 1.4 < float(grown[:, 1].max() - grown[:, 1].min()) < 2.15
-
-
-def test_most_cameras_are_level_and_all_headings_occur():
-    views = [sample_view(np.random.default_rng(seed)) for seed in range(300)]
-    matrices = np.stack([view.world_to_camera for view in views])
-    np.testing.assert_allclose(matrices @ matrices.transpose(0, 2, 1), np.tile(np.eye(3), (300, 1, 1)), atol=1e-9)
-    np.testing.assert_allclose(np.linalg.det(matrices), 1, atol=1e-9)
-    up = np.stack([view.up for view in views])
-    assert (up[:, 1] < -0.8).mean() > 0.85
-    assert (up[:, 2] < 0).mean() > 0.6  # more look down on people than up at them
-    heading = np.arctan2(matrices[:, 0, 2], matrices[:, 2, 2])
-    assert len(np.unique((heading // (np.pi / 4)).astype(int))) == 8
-
-
-def test_the_body_fills_the_picture(body):
-    pose = Pose(
-        global_orient=torch.diag(torch.tensor([1.0, -1.0, -1.0])), body=torch.eye(3).expand(23, 3, 3), betas=torch.zeros(10)
-    )
-    standing = body(pose)
-    vertices, joints = standing.vertices.contiguous().numpy(), standing.joints.numpy()
-    share, inside = [], []
-    for seed in range(120):
-        camera = sample_camera(vertices, joints, np.random.default_rng(seed))
-        pixels = camera.project(vertices)
-        share.append(np.ptp(pixels, axis=0).max() / PICTURE)
-        inside.append(((pixels >= 0) & (pixels < PICTURE)).all(axis=1).mean())
-        assert camera.translation[2] > 2
-    whole = np.array(share) < 1
-    assert 0.6 < whole.mean() < 0.9
-    assert np.array(share)[whole].min() > 0.58 and np.array(share).max() < 2.3
-    assert (np.array(inside)[whole] > 0.9).all()
-    assert min(inside) > 0.05
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_backgrounds_are_pictures_of_their_own(kind):
-    pictures = [KINDS[kind](np.random.default_rng(seed), 64) for seed in range(6)]
-    assert {picture.shape for picture in pictures} == {(64, 64, 3)}
-    assert all(np.isfinite(picture).all() and picture.std() > 0 for picture in pictures)
-    assert len({picture.tobytes() for picture in pictures}) == 6
-    drawn, name = background(np.random.default_rng(0), 64)
-    assert name in KINDS and drawn.min() >= 0 and drawn.max() <= 255
-
-
-def test_paint_follows_light_and_cloth():
-    """A square facing the camera: brightness goes with the root of albedo and light; cloth covers where it is positive."""
-    face, bary = np.zeros((8, 8), dtype=np.int32), np.zeros((8, 8, 3), dtype=np.float32)
-    face[:, :2] = -1
-    bary[..., 0] = 1
-    faces = np.array([[0, 1, 2]], dtype=np.int32)
-    normals = np.tile(np.float32([0, 0, -1]), (3, 1))
-    attributes = np.zeros((3, FIRST_LAYER + 1), dtype=np.float32)
-    attributes[:, 2:6] = 1  # tint and lamplight
-    gloss = np.zeros(2, dtype=np.float32)
-
-    def painted(albedo: float, lamp: float, cover: float) -> np.ndarray:
-        textures = np.stack([np.full((TEXELS, TEXELS, 3), value, dtype=np.float32) for value in (albedo, 0.25)])
-        attributes[:, FIRST_LAYER] = cover
-        light = np.zeros((6, 3), dtype=np.float32)
-        light[0], light[1], light[5] = (0, 0, -1), lamp, (0, -1, 0)
-        picture = np.full((4, 4, 3), 7, dtype=np.float32)
-        paint(face, bary, faces, normals, attributes, textures, gloss, light, picture)
-        return picture
-
-    np.testing.assert_allclose(painted(0.16, 1.0, -1.0)[:, 1:], 0.4 * 255, rtol=1e-4)
-    np.testing.assert_allclose(painted(0.16, 0.25, -1.0)[:, 1:], 0.2 * 255, rtol=1e-4)
-    np.testing.assert_allclose(painted(0.16, 1.0, 1.0)[:, 1:], 0.5 * 255, rtol=1e-4)
-    assert (painted(0.16, 1.0, 1.0)[:, 0] == 7).all()
-
-
-def test_the_floor_ends_at_the_horizon():
-    picture = np.full((40, 40, 3), 9, dtype=np.float32)
-    shadow = np.zeros((4, 4), dtype=np.float32)
-    level = np.array([[1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]])
-    texture = np.full((16, 16, 3), 200, dtype=np.float32)
-    camera = np.array([50.0, 20.0, 15.0, 1.6, 0.0, 0.0])
-    paint_floor(camera, level, texture, 0.02, 1e9, shadow, np.zeros((2, 4)), picture)
-    assert (picture[:15] == 9).all()
-    np.testing.assert_allclose(picture[16:], 200, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

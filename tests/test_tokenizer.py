@@ -1,14 +1,12 @@
-"""The pose tokenizer: sizes, the codebook that learns, soft decoding, convolutions that equal the library's."""
+"""The pose tokenizer: sizes, the codebook that learns, soft decoding."""
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional
 
-from tokenhmr.models.convolution import Convolution, NearestResize
 from tokenhmr.models.quantizer import NearestCode
 from tokenhmr.models.tokenizer import PoseTokenizer, decoder_sizes
-from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows
+from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows, rows_to_matrix
 
 SMALL = {"width": 16, "codes": 32, "code_width": 8, "upsamplings": 2}
 
@@ -45,8 +43,6 @@ def test_certain_probabilities_decode_to_what_their_tokens_decode_to():
     tokenizer = PoseTokenizer(**SMALL).eval()
     tokenizer.mean_pose.copy_(torch.randn(21, 6))
     index = tokenizer.encode(poses())
-    from tokenhmr.rotations import rows_to_matrix
-
     soft = rows_to_matrix(tokenizer.decode_6d(functional.one_hot(index, 32).float()) + tokenizer.mean_pose)
     torch.testing.assert_close(soft, tokenizer.decode(index), atol=1e-5, rtol=1e-5)
 
@@ -118,35 +114,3 @@ def test_the_gradient_passes_straight_through():
     weight = torch.randn(2, 5, 3)
     (quantizer(latent).codes * weight).sum().backward()
     torch.testing.assert_close(latent.grad, weight)
-
-
-@pytest.mark.parametrize(
-    "shape",
-    [
-        {"kernel_size": 3, "padding": 1},
-        {"kernel_size": 3, "padding": 3, "dilation": 3},
-        {"kernel_size": 4, "stride": 2, "padding": 1},
-        {"kernel_size": 1},
-    ],
-)
-def test_convolution_equals_the_library(shape):
-    torch.manual_seed(0)
-    ours, theirs = Convolution(5, 7, **shape).double(), nn.Conv1d(5, 7, **shape).double()
-    theirs.load_state_dict(ours.state_dict())
-    x = torch.randn(3, 20, 5, dtype=torch.float64, requires_grad=True)
-    found, wanted = ours(x), theirs(x.transpose(1, 2)).transpose(1, 2)
-    torch.testing.assert_close(found, wanted)
-    direction = torch.randn_like(found)
-    mine = torch.autograd.grad(found, [x, ours.weight, ours.bias], direction)
-    right = torch.autograd.grad(wanted, [x, theirs.weight, theirs.bias], direction)
-    for one, other in zip(mine, right, strict=True):
-        torch.testing.assert_close(one, other)
-    with torch.no_grad():
-        torch.testing.assert_close(ours(x), found.detach())
-
-
-@pytest.mark.parametrize(("length", "size"), [(21, 40), (40, 80), (160, 125), (125, 90), (90, 55), (55, 21), (7, 7), (33, 100)])
-def test_resize_picks_the_rows_that_the_library_picks(length, size):
-    x = torch.randn(2, length, 3)
-    wanted = functional.interpolate(x.transpose(1, 2), size=size, mode="nearest").transpose(1, 2)
-    assert torch.equal(NearestResize(length=length, size=size)(x), wanted)

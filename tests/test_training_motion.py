@@ -5,9 +5,18 @@ import itertools
 import pytest
 import torch
 
-from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows
+from tokenhmr.rotations import axis_angle_to_matrix, geodesic_angle, matrix_to_rows
 from tokenhmr.skeleton import BODY_JOINTS, flip_permutation
-from tokenhmr.training.motion import NOISE_PARTS, PoseBatches, add_part_noise, mirror_some, noise_level
+from tokenhmr.training.motion import (
+    MIX_PARTS,
+    NOISE_PARTS,
+    PoseBatches,
+    add_part_noise,
+    jitter,
+    mirror_some,
+    mix_parts,
+    noise_level,
+)
 
 ROTATIONS = axis_angle_to_matrix(torch.randn(40, 21, 3, generator=torch.Generator().manual_seed(0)))
 
@@ -64,7 +73,9 @@ def test_noise_grows_and_then_stays():
 def test_the_target_stays_clean():
     for batch in take(3, noise_period=1, start=6):
         assert not torch.equal(matrix_to_rows(batch.rotations), batch.noisy)
-        torch.testing.assert_close(batch.rotations @ batch.rotations.mT, torch.eye(3).expand_as(batch.rotations), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            batch.rotations @ batch.rotations.mT, torch.eye(3).expand_as(batch.rotations), atol=1e-5, rtol=0
+        )
 
 
 def test_the_mirror_of_the_mirror_is_the_pose_and_the_mirror_swaps_sides():
@@ -74,3 +85,56 @@ def test_the_mirror_of_the_mirror_is_the_pose_and_the_mirror_swaps_sides():
     left, right = BODY_JOINTS.index("left_elbow"), BODY_JOINTS.index("right_elbow")
     assert flip_permutation(BODY_JOINTS)[left] == right
     torch.testing.assert_close(once[:, left].diagonal(dim1=1, dim2=2), ROTATIONS[:, right].diagonal(dim1=1, dim2=2))
+
+
+def chance():
+    return torch.Generator().manual_seed(0)
+
+
+def test_the_parts_that_are_mixed_make_up_the_whole_body():
+    assert sorted(joint for part in MIX_PARTS for joint in part) == sorted(BODY_JOINTS)
+
+
+def test_mixing_takes_whole_parts_from_poses_of_the_batch_and_nothing_else():
+    mixed = mix_parts(ROTATIONS, 1.0, chance())
+    origins = []
+    for part in MIX_PARTS:
+        joints = [BODY_JOINTS.index(joint) for joint in part]
+        equal = (mixed[:, None, joints] == ROTATIONS[None, :, joints]).all(dim=(2, 3, 4))
+        assert (equal.sum(dim=1) == 1).all()
+        origins.append(equal.int().argmax(dim=1))
+    own = torch.stack(origins, dim=1) == torch.arange(len(ROTATIONS))[:, None]
+    assert 0.4 < own.float().mean() < 0.65  # each part stays with chance one half
+    assert max(len(set(row)) for row in torch.stack(origins, dim=1).tolist()) > 2
+
+
+def test_mixing_leaves_the_poses_that_are_not_chosen_whole():
+    assert torch.equal(mix_parts(ROTATIONS, 0.0, chance()), ROTATIONS)
+    many = ROTATIONS.repeat(25, 1, 1, 1) @ axis_angle_to_matrix(torch.randn(1000, 1, 3, generator=chance()))
+    moved = (mix_parts(many, 0.3, chance()) != many).any(dim=(1, 2, 3))
+    assert 0.25 < moved.float().mean() < 0.35
+
+
+def test_jitter_is_a_rotation_by_a_few_degrees():
+    many = ROTATIONS.repeat(25, 1, 1, 1)
+    turned = jitter(many, 8.0, 1.0, chance())
+    torch.testing.assert_close(turned @ turned.mT, torch.eye(3).expand_as(turned), atol=1e-5, rtol=0)
+    assert torch.linalg.det(turned).min() > 0
+    angle = geodesic_angle(many, turned).rad2deg()
+    # A normal vector of sigma 8 is 12.8 long on average, and sigma is even between 0 and 8.
+    assert 5.8 < angle.mean() < 7.0
+    assert angle.max() < 5 * 8.0
+
+
+def test_jitter_leaves_the_poses_that_are_not_chosen_alone():
+    assert torch.equal(jitter(ROTATIONS, 8.0, 0.0, chance()), ROTATIONS)
+    many = ROTATIONS.repeat(25, 1, 1, 1)
+    moved = (jitter(many, 8.0, 0.3, chance()) != many).any(dim=(1, 2, 3))
+    assert 0.25 < moved.float().mean() < 0.35
+
+
+def test_batches_are_mixed_and_jittered_from_the_step_on_that_is_asked_for():
+    plain, wide = take(4, mirror=0.0), take(4, mirror=0.0, mix=1.0, jitter_degrees=8.0, widen_from=2)
+    assert [torch.equal(one.rotations, other.rotations) for one, other in zip(plain, wide, strict=True)] == [True] * 2 + [
+        False
+    ] * 2

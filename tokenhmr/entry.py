@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import hydra
-from hydra.errors import HydraException
-from omegaconf import DictConfig
+from hydra.errors import HydraException, InstantiationException
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tokenhmr.resources import config_folder
 
+# What a person at the command line can mend. Anything else is our own mistake and shows where it happened.
+THEIRS = (HydraException, OmegaConfBaseException, ValueError, OSError, FloatingPointError)
+
 
 def run_hydra(job: Callable[[DictConfig], None], config_name: str) -> None:
     """Compose the configuration with the command line's overrides and run ``job`` with it."""
+    # Errors of composition come here as they are; hydra would print them on several lines.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 
     def guarded(config: DictConfig) -> None:
-        if config.debug:
+        with _one_line(debug=config.debug):
             job(config)
-            return
-        try:
-            job(config)
-        except (HydraException, OmegaConfBaseException, ValueError, OSError, FloatingPointError) as error:
-            reason = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
-            sys.stderr.write(f"error: {reason} (debug=true shows where)\n")
-            sys.exit(2)
 
-    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(guarded)()
+    with _one_line(debug="debug=true" in sys.argv):
+        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(guarded)()
+
+
+def plain_settings(config: DictConfig) -> dict[str, Any]:
+    """A configuration as ordinary dicts and lists, interpolations filled in."""
+    settings = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(settings, dict)
+    return {str(name): value for name, value in settings.items()}
+
+
+@contextmanager
+def _one_line(*, debug: bool) -> Iterator[None]:
+    try:
+        yield
+    except THEIRS as error:
+        if debug:
+            raise
+        reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        sys.stderr.write(f"error: {' '.join(str(reason).split())} (debug=true shows where)\n")
+        sys.exit(2)

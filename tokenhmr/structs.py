@@ -69,6 +69,9 @@ class Prediction(TensorRecord):
     skeleton: Float[Tensor, "batch 24 3"] | None = None
     pose: Pose | None = None  # only models that regress SMPL
     token_logits: Float[Tensor, "batch token code"] | None = None  # only tokenised models
+    located: Float[Tensor, "batch 44 2"] | None = None  # joints found in the picture itself, crop coordinates
+    location_logits: Float[Tensor, "batch 44 cell"] | None = None  # where each was looked for
+    cells: Float[Tensor, "cell 2"] | None = None  # crop coordinates of the cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,18 @@ class Batch(TensorRecord):
         if moved.image.dtype != torch.uint8:
             return moved
         return dataclasses.replace(moved, image=normalise(moved.image))
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointBatch(Batch):
+    """A batch of which the model is shown joints in place of pictures."""
+
+    points: Float[Tensor, "batch 44 2"]  # crop coordinates, with the errors of a locator
+
+    @property
+    def inputs(self) -> Float[Tensor, "batch 44 2"]:
+        """What the lifter reads."""
+        return self.points
 
 
 @dataclass(frozen=True, kw_only=True)

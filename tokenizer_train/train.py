@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from jaxtyping import Float
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from tokenhmr.body import load_body
 from tokenhmr.body.key_poses import sample
 from tokenhmr.data.mocap import read_motion
-from tokenhmr.entry import run_hydra
+from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.tokenizer import evaluate_tokenizer
 from tokenhmr.models.pretrained import load_tokenizer, read_config, save_pretrained
 from tokenhmr.models.tokenizer import PoseTokenizer
@@ -23,7 +23,7 @@ from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows
 from tokenhmr.training.loop import fit
 from tokenhmr.training.motion import PoseBatches
 from tokenhmr.training.resume import read_checkpoint, write_checkpoint
-from tokenhmr.training.run import Run, make_accelerator
+from tokenhmr.training.run import Run, make_accelerator, weights_agree
 
 SPLITS = ("train", "val", "test")
 
@@ -42,11 +42,11 @@ def read_splits(config: DictConfig) -> dict[str, Float[Tensor, "frame 21 3 3"]]:
 class BestWeights:
     """Keeps the weights with the lowest joint and vertex error on the validation split, over interruptions too."""
 
-    def __init__(self, *, folder: Path, model: PoseTokenizer, credit: str, seed: int) -> None:
+    def __init__(self, *, folder: Path, model: PoseTokenizer, credit: str, seed: int, resumed: bool) -> None:
         self.folder, self.model = folder, model
         self.credit, self.seed = credit, seed
         self.lowest = float("inf")
-        if (folder / "config.json").is_file():
+        if resumed and (folder / "config.json").is_file():
             self.lowest = self._error(read_config(folder)["training"]["validation"])
 
     def offer(self, step: int, scores: dict[str, float]) -> None:
@@ -75,12 +75,11 @@ def train(config: DictConfig) -> None:
     objective = instantiate(config.loss, body=body).to(accelerator.device)
     optimizer = instantiate(config.optimizer)(model)
     schedule = instantiate(config.schedule)(optimizer, steps=config.steps)
-    checkpoint, start = folder / "checkpoint.pt", 0
-    if checkpoint.is_file():
-        start = read_checkpoint(checkpoint, model=model, optimizer=optimizer, schedule=schedule)
+    checkpoint = folder / "checkpoint.pt"
+    start = read_checkpoint(checkpoint, model=model, optimizer=optimizer, schedule=schedule) if checkpoint.is_file() else 0
     model, optimizer = accelerator.prepare(model, optimizer)
     plain = accelerator.unwrap_model(model)
-    best = BestWeights(folder=folder / "best", model=plain, credit=config.credit, seed=config.seed)
+    best = BestWeights(folder=folder / "best", model=plain, credit=config.credit, seed=config.seed, resumed=start > 0)
 
     place = {"rank": accelerator.process_index, "world": accelerator.num_processes}
     batches = PoseBatches(
@@ -92,7 +91,7 @@ def train(config: DictConfig) -> None:
 
     with Run(
         accelerator=accelerator, folder=folder, steps=config.steps, start=start, log_every=config.log_every,
-        config=OmegaConf.to_container(config, resolve=True),
+        config=plain_settings(config),
     ) as run:  # fmt: skip
         if config.data is None:
             run.say("No data path: training on poses embedded in the package. A smoke run; data=DIR trains on motion capture.")
@@ -102,7 +101,7 @@ def train(config: DictConfig) -> None:
                 write_checkpoint(checkpoint, step=step, model=plain, optimizer=optimizer, schedule=schedule)
 
         def evaluate(step: int) -> None:
-            scores = evaluate_tokenizer(plain, body, splits["val"][::stride], total=accelerator.reduce, **place)
+            scores = evaluate_tokenizer(plain, body, splits["val"][::stride], total=run.total, **place)
             run.write(step, {f"val/{name}": value for name, value in scores.items()})
             run.say(f"step {step}: val joint {scores['joint_mm']:.1f} mm, codes hit {scores['codes_hit']:.0%}")
             if accelerator.is_main_process:
@@ -115,8 +114,9 @@ def train(config: DictConfig) -> None:
         )  # fmt: skip
         accelerator.wait_for_everyone()
         chosen = load_tokenizer(best.folder).to(accelerator.device)
-        scores = evaluate_tokenizer(chosen, body, splits["test"], total=accelerator.reduce, **place)
-        run.write(config.steps, {f"test/{name}": value for name, value in scores.items()})
+        scores = evaluate_tokenizer(chosen, body, splits["test"], total=run.total, **place)
+        agreement = {"ranks_agree": float(weights_agree(accelerator, plain))}
+        run.write(config.steps, {f"test/{name}": value for name, value in scores.items()} | agreement)
         run.say("test: " + json.dumps({name: round(value, 3) for name, value in scores.items()}))
         run.say(f"weights: {best.folder}; metrics: {folder / 'metrics.jsonl'}")
 

@@ -55,6 +55,22 @@ def keypoints_3d(prediction: Prediction, batch: Batch) -> Float[Tensor, ""]:
     return weighted_l1(offset_3d(prediction, batch), confidence_3d(batch))
 
 
+def located_keypoints(prediction: Prediction, batch: Batch) -> Float[Tensor, ""]:
+    """Cross-entropy between the cells where a model looks for each joint and a Gaussian around its annotated place.
+
+    The standard deviation is half a cell. A joint outside the grid belongs to its nearest cells. Mean over joints and rows,
+    weighted by confidence.
+    """
+    logits, cells = prediction.location_logits, prediction.cells
+    if logits is None or cells is None:
+        raise ValueError("this model has no joint locator (model.locator): leave the term located_keypoints out of the loss")
+    sigma = (cells[1, 0] - cells[0, 0]).abs() / 2
+    squared = (batch.keypoints_2d[:, :, None, :2] - cells).square().sum(dim=-1)
+    wanted = torch.softmax(-squared / (2 * sigma**2), dim=-1)
+    entropy = -(wanted * logits.log_softmax(dim=-1)).sum(dim=-1)
+    return (entropy * batch.keypoints_2d[..., 2]).mean()
+
+
 def far_joints(prediction: Prediction, batch: Batch, rule: Rule) -> Bool[Tensor, "batch 44"]:
     """Which joints a rule finds too far off; a decision, so nothing is learnt through it."""
     with torch.no_grad():

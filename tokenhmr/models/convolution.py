@@ -15,7 +15,7 @@ from torch.nn import functional
 
 
 class _ShiftedProducts(torch.autograd.Function):
-    """``out[row] = bias + sum_t padded[row + t * step] @ taps[t]`` over all rows at once, pads included."""
+    """``out[row] = bias + sum_t padded[row + offsets[t]] @ taps[t]`` over all rows at once, pads included."""
 
     @staticmethod
     def forward(
@@ -23,14 +23,14 @@ class _ShiftedProducts(torch.autograd.Function):
         padded: Float[Tensor, "row channel"],
         taps: Float[Tensor, "tap channel out"],
         bias: Float[Tensor, " out"],
-        step: int,
+        offsets: tuple[int, ...],  # growing, from 0
     ) -> Float[Tensor, "rest out"]:
         ctx.save_for_backward(padded, taps)
-        ctx.step = step
-        rows = len(padded) - (len(taps) - 1) * step
+        ctx.offsets = offsets
+        rows = len(padded) - offsets[-1]
         out = torch.addmm(bias, padded[:rows], taps[0])
-        for tap in range(1, len(taps)):
-            out.addmm_(padded[tap * step : tap * step + rows], taps[tap])
+        for tap, offset in enumerate(offsets[1:], start=1):
+            out.addmm_(padded[offset : offset + rows], taps[tap])
         return out
 
     @staticmethod
@@ -39,8 +39,8 @@ class _ShiftedProducts(torch.autograd.Function):
         padded, taps = ctx.saved_tensors
         rows = len(grad)
         grad_padded, grad_taps = torch.zeros_like(padded), torch.empty_like(taps)
-        for tap in range(len(taps)):
-            window = slice(tap * ctx.step, tap * ctx.step + rows)
+        for tap, offset in enumerate(ctx.offsets):
+            window = slice(offset, offset + rows)
             grad_padded[window].addmm_(grad, taps[tap].T)
             torch.mm(padded[window].T, grad, out=grad_taps[tap])
         return grad_padded, grad_taps, grad.sum(dim=0), None
@@ -66,11 +66,31 @@ class Convolution(nn.Conv1d):
             # A kernel of 4 with stride 2 is one of 2 with stride 1 over pairs of rows.
             taps = taps.reshape(-1, stride * channels, taps.shape[2])
         padded = functional.pad(x, (0, 0, pad, pad)).reshape(-1, stride * channels)
-        out = _ShiftedProducts.apply(padded, taps.contiguous(), self.bias, dilation)
+        offsets = tuple(tap * dilation for tap in range(len(taps)))
+        out = _ShiftedProducts.apply(padded, taps.contiguous(), self.bias, offsets)
         per_pose = (length + 2 * pad) // stride
-        reach = (len(taps) - 1) * dilation  # the last rows of a pose would look into the next one
+        reach = offsets[-1]  # the last rows of a pose would look into the next one
         out = functional.pad(out, (0, 0, 0, reach)).view(batch, per_pose, -1)
         return out[:, : per_pose - reach]
+
+
+class GridConvolution(nn.Conv2d):
+    """A 3x3 ``nn.Conv2d`` with padding (same parameters, same numbers to rounding) over (batch, row, column, channel)."""
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__(channels, channels, kernel_size=3, padding=1)
+
+    def forward(self, input: Float[Tensor, "batch row column channel"]) -> Float[Tensor, "batch row column channel"]:
+        """Convolve over rows and columns."""
+        if input.device.type != "cpu" or not torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+            return self._conv_forward(input.permute(0, 3, 1, 2), self.weight, self.bias).permute(0, 2, 3, 1)
+        batch, rows, columns, channels = input.shape
+        padded = functional.pad(input, (0, 0, 1, 1, 1, 1)).view(-1, channels)
+        offsets = tuple(row * (columns + 2) + column for row in range(3) for column in range(3))
+        taps = self.weight.permute(2, 3, 1, 0).reshape(9, channels, -1)  # row, column, channel, out
+        out = _ShiftedProducts.apply(padded, taps.contiguous(), self.bias, offsets)
+        out = functional.pad(out, (0, 0, 0, offsets[-1])).view(batch, rows + 2, columns + 2, -1)
+        return out[:, :rows, :columns]
 
 
 class NearestResize(nn.Module):

@@ -99,14 +99,19 @@ class NearestCode(AbstractQuantizer):
         self.codebook.copy_(self.total / self.count[:, None])
 
     def _random_rows(self, rows: Float[Tensor, "row width"], wanted: int) -> Float[Tensor, "wanted width"]:
-        """Random encoder outputs, the same on every process; with too few, repeated with a little noise."""
-        pick = torch.randperm(len(rows), device=rows.device)[:wanted]
-        chosen = rows[pick]
+        """Random encoder outputs of all processes, the same on each of them; with too few, repeated with a little noise."""
+        rank, world = (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
+        pick = torch.randperm(world * len(rows), device=rows.device)[:wanted]
+        if world > 1:
+            distributed.broadcast(pick, src=0)
+        place = pick - rank * len(rows)
+        here = (place >= 0) & (place < len(rows))
+        chosen = torch.where(here[:, None], rows[place.clamp(0, len(rows) - 1)], 0.0)
+        if world > 1:
+            distributed.all_reduce(chosen)
         if len(chosen) < wanted:
-            repeats = -(-wanted // len(chosen))
-            chosen = chosen.repeat(repeats, 1)[:wanted]
+            chosen = chosen.repeat(-(-wanted // len(chosen)), 1)[:wanted]
             chosen = chosen + torch.randn_like(chosen) * 0.01 / rows.shape[1] ** 0.5
-        if distributed.is_initialized():
-            chosen = chosen.contiguous()
-            distributed.broadcast(chosen, src=0)
+            if world > 1:
+                distributed.broadcast(chosen, src=0)
         return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenhmr.body import Body
+from tokenhmr.models.locator import JointLocator, cell_centres
 from tokenhmr.models.mixer import TokenClassifier
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.models.transformer import QueryDecoder
@@ -20,6 +22,7 @@ from tokenhmr.rotations import rows_to_matrix
 from tokenhmr.structs import Pose, Prediction
 
 STEMS = {"patch": PatchEmbed, "conv": ConvStem}
+STEM_NUMBERS = ("halvings", "blocks")  # of the convolutional stem; the width is the backbone's
 
 # Rows of diag(1, -1, -1): a body that stands upright and faces the camera (y of the body is up, y of the camera down).
 FACING = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
@@ -84,9 +87,19 @@ class TokenHMR(nn.Module):
     numbers: dict[str, Any]  # what build_tokenhmr was given: config.json repeats it
     card: dict[str, Any]  # config.json of the weights, when they came from a folder
 
-    def __init__(self, *, backbone: nn.Module, decoder: nn.Module, heads: Heads, tokenizer: PoseTokenizer, body: Body) -> None:
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        decoder: nn.Module,
+        heads: Heads,
+        tokenizer: PoseTokenizer,
+        body: Body,
+        locator: JointLocator | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.locator = locator
         self.decoder = decoder
         self.heads = heads
         self.tokenizer = tokenizer.requires_grad_(False).eval()
@@ -110,13 +123,24 @@ class TokenHMR(nn.Module):
         """Normalised crops of 256x256 to bodies in camera axes, metres, without translation (``camera`` has that)."""
         # Look at the picture.
         features = rearrange(self.backbone(image), "b c h w -> b (h w) c")
-        said = self.heads(self.decoder(features))
+        if self.locator is None:
+            return self.answer(features)
+        located = self.locator(features)
+        prediction = self.answer(located.tokens)
+        cells = cell_centres(self.locator.grid).to(image.device)
+        return dataclasses.replace(
+            prediction, located=located.points.float(), location_logits=located.logits.float(), cells=cells
+        )
+
+    def answer(self, context: Float[Tensor, "batch token width"]) -> Prediction:
+        """From what the decoder reads (features, or joints found on them) to a body."""
+        said = self.heads(self.decoder(context))
 
         # Say the pose in words of the codebook, and only the pose.
         body = self.tokenizer.decode_6d(said.token_logits.softmax(dim=-1))
 
         # Geometry stays in float32, autocast or not: bfloat16 moves vertices by about a millimetre.
-        with torch.autocast(device_type=image.device.type, enabled=False):
+        with torch.autocast(device_type=context.device.type, enabled=False):
             residual = torch.cat([said.global_orient.float(), body.float(), said.hands.float()], dim=1)
             rotations = rows_to_matrix(residual + self.heads.mean_pose)
             pose = Pose(global_orient=rotations[:, 0], body=rotations[:, 1:], betas=said.betas.float())
@@ -133,11 +157,14 @@ class TokenHMR(nn.Module):
 
 def build_tokenhmr(
     *,
-    backbone: Mapping[str, Any],  # stem ("patch" as released, "conv"), width, depth, heads, mlp_ratio, drop_path
+    backbone: Mapping[
+        str, Any
+    ],  # stem ("patch" as released, "conv" with its STEM_NUMBERS), width, depth, heads, mlp_ratio, drop_path
     decoder: Mapping[str, Any],  # width, depth, heads, head_width, mlp_width
     classifier: Mapping[str, Any],  # hidden, token_hidden, channel_hidden, layers
     tokenizer: PoseTokenizer,
     body: Body,
+    locator: bool = False,  # the decoder reads joints found on the features in place of the features; not in the release
 ) -> TokenHMR:
     """The model from plain numbers: what configs/model/*.yaml and config.json say. The mean pose is the tokenizer's.
 
@@ -145,13 +172,15 @@ def build_tokenhmr(
     """
     if backbone.get("stem") not in STEMS:
         raise ValueError(f"the stem is one of {', '.join(STEMS)}, not {backbone.get('stem')!r}")
-    sizes = {name: value for name, value in backbone.items() if name != "stem"}
-    vit = ViT(patch_embed=STEMS[backbone["stem"]](width=backbone["width"]), **sizes)
+    of_stem = {name: value for name, value in backbone.items() if name in STEM_NUMBERS}
+    sizes = {name: value for name, value in backbone.items() if name != "stem" and name not in of_stem}
+    vit = ViT(patch_embed=STEMS[backbone["stem"]](width=backbone["width"], **of_stem), **sizes)
     query = QueryDecoder(context_width=vit.width, **decoder)
     words = TokenClassifier(width=query.width, tokens=tokenizer.tokens, codes=tokenizer.codes, **classifier)
     heads = Heads(classifier=words, width=query.width, shape=body.shape_count, mean_body=tokenizer.mean_pose)
-    model = TokenHMR(backbone=vit, decoder=query, heads=heads, tokenizer=tokenizer, body=body)
+    finder = JointLocator(width=vit.width, grid=vit.grid) if locator else None
+    model = TokenHMR(backbone=vit, decoder=query, heads=heads, tokenizer=tokenizer, body=body, locator=finder)
     model.numbers = copy.deepcopy(
         {"backbone": dict(backbone), "decoder": dict(decoder), "classifier": dict(classifier), "tokenizer": tokenizer.numbers}
-    )
+    ) | {"locator": locator}
     return model

@@ -7,7 +7,6 @@ released HMR2.0 and TokenHMR weights have (ViT-H: width 1280, depth 32, 16 heads
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import final
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tokenhmr.camera import CROP_SIDE
+from tokenhmr.models.convolution import GridConvolution
 
 PATCH = 16  # pixels
 MARGIN = 32  # columns cut off on either side of the square crop: people are upright more often than not
@@ -29,6 +29,7 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, *, width: int) -> None:
         super().__init__()
+        self.grid = GRID
         self.proj = nn.Conv2d(3, width, kernel_size=PATCH, stride=PATCH, padding=2)
 
     def forward(self, image: Float[Tensor, "batch 3 256 192"]) -> Float[Tensor, "batch 192 width"]:
@@ -36,32 +37,60 @@ class PatchEmbed(nn.Module):
         return rearrange(self.proj(image), "b c h w -> b (h w) c")
 
 
+class Shrink(nn.Module):
+    """Cells of ``factor`` x ``factor`` to one, by a linear map."""
+
+    def __init__(self, *, factor: int, channels: int, width: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.proj = nn.Linear(channels * factor**2, width)
+
+    def forward(self, x: Float[Tensor, "batch row column channel"]) -> Float[Tensor, "batch less_rows less_columns width"]:
+        """Channels last throughout."""
+        return self.proj(rearrange(x, "b (h i) (w j) c -> b h w (i j c)", i=self.factor, j=self.factor))
+
+
+class ResidualConv(nn.Module):
+    """x + convolution(relu(norm(x))): what a linear map of cells lacks, a look at the neighbours."""
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.conv = GridConvolution(channels=channels)
+
+    def forward(self, x: Float[Tensor, "batch row column channel"]) -> Float[Tensor, "batch row column channel"]:
+        """One residual step."""
+        return x + self.conv(functional.relu(self.norm(x)))
+
+
 @final
 class ConvStem(nn.Module):
-    """Four small convolutions to the same grid: learns from few pictures what a linear patch needs millions for.
+    """Convolutions in place of the patches: learns from few pictures what a linear patch needs millions for.
 
-    Xiao et al., "Early Convolutions Help Transformers See Better" (2021), with group normalisation, so that a picture
-    never depends on its neighbours in the batch.
+    Xiao et al., "Early Convolutions Help Transformers See Better" (2021), as the hybrid of the ViT paper. The picture shrinks
+    to 64x48, 32x24 and 16x12 cells (``halvings=5``: to 8x6, where the transformer is four times cheaper), with ``blocks``
+    residual convolutions at each of the last two. Norms look at one cell, so a picture never depends on others in the batch.
     """
 
-    def __init__(self, *, width: int) -> None:
+    def __init__(self, *, width: int, halvings: int = 4, blocks: int = 1) -> None:
         super().__init__()
-        if width % 64:
-            raise ValueError(f"the convolutional stem needs a width divisible by 64, not {width}")
-        channels = (3, width // 8, width // 4, width // 2, width)
+        if width % 4:
+            raise ValueError(f"the convolutional stem needs a width divisible by 4, not {width}")
+        if halvings not in (4, 5):
+            raise ValueError(f"the stem halves the picture 4 or 5 times, not {halvings}")
+        self.grid = (CROP_SIDE // 2**halvings, (CROP_SIDE - 2 * MARGIN) // 2**halvings)
         layers: list[nn.Module] = []
-        for before, after in pairwise(channels):
-            layers += [
-                nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1, bias=False),
-                nn.GroupNorm(after // 8, after),
-                nn.ReLU(inplace=True),
-            ]
+        before = 3
+        for factor, after in ((4, width // 4), (2, width // 2), (2, width)):
+            layers.append(Shrink(factor=factor, channels=before, width=after))
+            layers += [ResidualConv(channels=after) for _ in range(blocks if before > 3 else 0)]
+            before = after
+        layers += [Shrink(factor=2, channels=width, width=width)] * (halvings - 4)
         self.layers = nn.Sequential(*layers)
-        self.proj = nn.Conv2d(width, width, kernel_size=1)
 
-    def forward(self, image: Float[Tensor, "batch 3 256 192"]) -> Float[Tensor, "batch 192 width"]:
+    def forward(self, image: Float[Tensor, "batch 3 256 192"]) -> Float[Tensor, "batch cell width"]:
         """Cells in reading order."""
-        return rearrange(self.proj(self.layers(image)), "b c h w -> b (h w) c")
+        return self.layers(rearrange(image, "b c h w -> b h w c")).flatten(start_dim=1, end_dim=2)
 
 
 class Attention(nn.Module):
@@ -138,7 +167,7 @@ class ViT(nn.Module):
     def __init__(
         self,
         *,
-        patch_embed: nn.Module,  # (batch, 3, 256, 192) -> (batch, 192, width)
+        patch_embed: PatchEmbed | ConvStem,  # (batch, 3, 256, 192) -> (batch, cells of its grid, width)
         width: int,
         depth: int,
         heads: int,
@@ -150,7 +179,8 @@ class ViT(nn.Module):
             raise ValueError(f"drop_path is a share in [0, 1), not {drop_path}")
         self.width = width
         self.patch_embed = patch_embed
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + GRID[0] * GRID[1], width))
+        self.grid = patch_embed.grid
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.grid[0] * self.grid[1], width))
         rates = [drop_path * index / max(depth - 1, 1) for index in range(depth)]
         self.blocks = nn.ModuleList(Block(width=width, heads=heads, mlp_ratio=mlp_ratio, drop_path=rate) for rate in rates)
         self.last_norm = nn.LayerNorm(width, eps=1e-6)
@@ -164,7 +194,7 @@ class ViT(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channel 16 12"]:
+    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channel rows columns"]:
         """Features of a crop of 256x256 normalised pixels; ``ValueError`` for any other size."""
         if image.shape[-2:] != (CROP_SIDE, CROP_SIDE):
             raise ValueError(f"the crop is {tuple(image.shape[-2:])} pixels, the model reads {(CROP_SIDE, CROP_SIDE)}")
@@ -173,4 +203,4 @@ class ViT(nn.Module):
         x = patches + self.pos_embed[:, 1:] + self.pos_embed[:, :1]
         for block in self.blocks:
             x = block(x)
-        return rearrange(self.last_norm(x), "b (h w) c -> b c h w", h=GRID[0])
+        return rearrange(self.last_norm(x), "b (h w) c -> b c h w", h=self.grid[0])

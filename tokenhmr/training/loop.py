@@ -16,6 +16,15 @@ from tokenhmr.structs import Batch, Loss, PoseBatch
 Report = Callable[[int, Loss, dict[str, float]], None]
 
 
+def check_finite(step: int, loss: float, gradient: float, *, scaled: bool) -> None:
+    """Raise ``FloatingPointError`` for a step that would spoil the weights.
+
+    With a ``scaled`` loss (float16) a gradient that overflows is usual: the scaler leaves that step out and scales less.
+    """
+    if not (math.isfinite(gradient) or (scaled and math.isfinite(loss))):
+        raise FloatingPointError(f"the gradient of step {step} is not finite (loss {loss:.4g})")
+
+
 def fit(
     *,
     accelerator: Accelerator,
@@ -51,17 +60,15 @@ def fit(
         loss = objective(prediction, batch)
 
         accelerator.backward(loss.total)
-        norm = float(accelerator.clip_grad_norm_(model.parameters(), clip) or 0.0)
-        value = float(loss.total.detach())
-        # In float16 a gradient that overflows is usual: the scaler leaves that step out and scales less from then on.
-        if not (math.isfinite(norm) or accelerator.scaler is not None and math.isfinite(value)):
-            raise FloatingPointError(f"the gradient of step {step} is not finite (loss {value:.4g})")
+        norm = accelerator.clip_grad_norm_(model.parameters(), clip)
+        assert norm is not None  # only DeepSpeed, which is not used here, keeps it to itself
+        check_finite(step, float(loss.total.detach()), float(norm), scaled=accelerator.scaler is not None)
         rate = float(schedule.get_last_lr()[0])
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
 
-        report(step, loss, {"gradient": norm, "lr": rate})
+        report(step, loss, {"gradient": float(norm), "lr": rate})
         if step % evaluate_every == 0 or step == steps:
             model.eval()
             evaluate(step)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 
-def adamw(model: nn.Module, *, lr: float, weight_decay: float, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.AdamW:
+def adamw(model: nn.Module, *, lr: float, weight_decay: float, betas: Sequence[float] = (0.9, 0.999)) -> torch.optim.AdamW:
     """AdamW over what is trainable; vectors (biases, norms) are not decayed."""
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
@@ -31,7 +32,7 @@ def cosine(optimizer: torch.optim.Optimizer, *, steps: int, warmup: int, floor: 
     return LambdaLR(optimizer, factor)
 
 
-def milestones(optimizer: torch.optim.Optimizer, *, steps: int, warmup: int, at: tuple[int, ...], gamma: float) -> LambdaLR:
+def milestones(optimizer: torch.optim.Optimizer, *, steps: int, warmup: int, at: Sequence[int], gamma: float) -> LambdaLR:
     """Linear warm-up, then the learning rate times ``gamma`` at each milestone that lies within ``steps``."""
     passed = [step for step in at if step <= steps]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -12,15 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
 
 from tokenhmr.structs import Loss
 
 
 class Run:
-    """Where a training writes: ``metrics.jsonl`` always, TensorBoard beside it, a progress bar on the main process."""
+    """Where a training writes: ``metrics.jsonl`` always, TensorBoard beside it, a progress bar on the main process.
+
+    A run that goes on from a checkpoint (``start`` steps) drops what the file says of later steps: it will say it again.
+    """
 
     def __init__(
         self, *, accelerator: Accelerator, folder: Path, steps: int, start: int, config: dict[str, Any], log_every: int
@@ -36,7 +41,10 @@ class Run:
         self.clock = time.perf_counter()
         if self.main:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "config.json").write_text(json.dumps(config, indent=1, default=str))
+            (folder / "config.json").write_text(
+                json.dumps(config | {"processes": accelerator.num_processes}, indent=1, default=str)
+            )
+            self._keep(start)
         accelerator.init_trackers("tensorboard")
 
     def __enter__(self) -> Run:
@@ -48,17 +56,25 @@ class Run:
         self.accelerator.end_training()
 
     def report(self, step: int, loss: Loss, scalars: dict[str, float]) -> None:
-        """Called at every step; writes at every ``log_every``-th."""
+        """Called at every step and on every process; writes means over the processes at every ``log_every``-th."""
         self.progress.update(self.task, completed=step)
         if step % self.log_every:
             return
         now = time.perf_counter()
-        values = {"loss": float(loss.total.detach())} | {f"loss/{name}": float(part) for name, part in loss.parts.items()}
-        values |= {name: float(note) for name, note in loss.notes.items()} | scalars
+        tensors = {"loss": loss.total.detach()} | {f"loss/{name}": part for name, part in loss.parts.items()} | loss.notes
+        sums = self.total(torch.stack([tensor.float() for tensor in tensors.values()]))
+        means = (sums / self.accelerator.num_processes).tolist()
+        values = dict(zip(tensors, means, strict=True)) | scalars
         values["steps_per_second"] = self.log_every / (now - self.clock)
         self.clock = now
         self.progress.update(self.task, description=f"loss {values['loss']:.4g}")
         self.write(step, values)
+
+    def total(self, tensor: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
+        """The sum over all processes, on each of them; every process has to ask for it."""
+        summed = self.accelerator.reduce(tensor)
+        assert isinstance(summed, Tensor)
+        return summed
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Scalars of a step, to the file and the tracker."""
@@ -71,12 +87,39 @@ class Run:
     def picture(self, step: int, name: str, image: UInt8[np.ndarray, "height width 3"]) -> None:
         """A picture for TensorBoard."""
         if self.main:
-            writer = self.accelerator.get_tracker("tensorboard", unwrap=True)
+            writer: Any = self.accelerator.get_tracker("tensorboard", unwrap=True)
             writer.add_image(name, image, step, dataformats="HWC")
 
     def say(self, text: str) -> None:
         """A line for the person at the screen."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _keep(self, start: int) -> None:
+        """Of an earlier run's metrics, those of the first ``start`` steps."""
+        file = self.folder / "metrics.jsonl"
+        if file.is_file():
+            rows = [line for line in file.read_text().splitlines() if _step_of(line) <= start]
+            file.write_text("".join(f"{line}\n" for line in rows))
+
+
+def _step_of(line: str) -> float:
+    """The step of a row of metrics; infinity for one that a kill left unfinished."""
+    try:
+        return float(json.loads(line)["step"])
+    except json.JSONDecodeError:
+        return float("inf")
+
+
+def weights_agree(accelerator: Accelerator, model: nn.Module) -> bool:
+    """Whether every process holds exactly the same parameters and buffers; every process has to ask."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    number = int.from_bytes(digest.digest(), "big", signed=True)
+    everywhere = accelerator.gather(torch.tensor([number], device=accelerator.device))
+    assert isinstance(everywhere, Tensor)
+    return bool((everywhere == number).all())
 
 
 def make_accelerator(*, precision: str, folder: Path) -> Accelerator:
