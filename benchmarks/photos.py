@@ -116,7 +116,10 @@ def main() -> None:
     present = {name: boxes for name, boxes in listed.items() if (given.photos / name).is_file()}
     if not present:
         raise SystemExit(f"{given.photos}: none of the {len(listed)} photographs of {given.boxes} is here")
-    model = load(given.weights)
+    try:
+        model = load(given.weights)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"--weights {given.weights}: {error}") from error
     predictor, body = Predictor(model), model.body
     first = next(iter(present))
     look(given.photos / first, present[first], predictor, Clock())  # compiling and first touches are not counted

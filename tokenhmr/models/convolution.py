@@ -1,7 +1,8 @@
 """One-dimensional convolution with channels last: (batch, length, channel).
 
-On CPUs a training step of the tokenizer is nearly all convolution, and three accumulated matrix products over row-shifted
-views of one padded array run about 1.7 times as fast as the library's convolution there (benchmarks/convolution.py).
+On CPUs a training step of the tokenizer is nearly all convolution. Accumulated matrix products over row-shifted views of one
+padded array take the step of its encoder and decoder about 1.25 times as fast as the library's convolution between
+transpositions; one convolution alone gains between nothing and a quarter (docs/performance.md, benchmarks/convolution.py).
 """
 
 from __future__ import annotations
