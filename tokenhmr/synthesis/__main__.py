@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tokenhmr.render import contact_sheet
@@ -82,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def read_pictures(shard: Path, *, count: int) -> list[np.ndarray]:
+def read_pictures(shard: Path, *, count: int) -> list[UInt8[np.ndarray, "height width 3"]]:
     """The first pictures of a shard, RGB."""
     pictures = []
     with tarfile.open(shard) as tar:

@@ -87,7 +87,7 @@ def pseudo(person: Person, generator: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def box_of(pixels: Float[np.ndarray, "point 2"]) -> tuple[np.ndarray, np.ndarray]:
+def box_of(pixels: Float[np.ndarray, "point 2"]) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
     """Middle and (width, height) of the tight box around the points inside the picture; the picture's own where none is."""
     inside = pixels[np.all((pixels >= 0) & (pixels <= PICTURE), axis=1)]
     low, high = extent(inside) if len(inside) else (np.zeros(2), np.full(2, float(PICTURE)))
