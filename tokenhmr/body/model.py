@@ -17,13 +17,12 @@ from tokenhmr.skeleton import JOINTS44, OPENPOSE_FROM_SMPL, OPENPOSE_JOINTS, SMP
 from tokenhmr.structs import BodyOutput, Pose
 
 
-def _levels() -> tuple[tuple[list[int], list[int]], ...]:
-    """The kinematic tree by depth: all joints of a level are moved in one batched product."""
+def _levels() -> list[list[int]]:
+    """The joints of the kinematic tree by depth: all joints of a level are moved in one batched product."""
     depth = [0] * len(SMPL_PARENTS)
     for joint, parent in enumerate(SMPL_PARENTS):
         depth[joint] = 0 if parent < 0 else depth[parent] + 1
-    by_depth = [[j for j, d in enumerate(depth) if d == level] for level in range(1, max(depth) + 1)]
-    return tuple((level, [SMPL_PARENTS[j] for j in level]) for level in by_depth)
+    return [[joint for joint, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
 
 
 class Body(nn.Module):
@@ -38,6 +37,9 @@ class Body(nn.Module):
     surface_vertices: Tensor
     joint_source: Tensor
     faces: Tensor
+    parents: Tensor
+    by_level: Tensor
+    by_joint: Tensor
 
     def __init__(self, *, file: BodyFile) -> None:
         super().__init__()
@@ -46,7 +48,9 @@ class Body(nn.Module):
         self.shape_count = file.shapedirs.shape[2]
         self.vertex_count = len(file.v_template)
         self.has_pose_correctives = file.posedirs is not None
-        self._levels = _levels()
+        levels = _levels()
+        self._level_sizes = [len(level) for level in levels]
+        order = torch.tensor([joint for level in levels for joint in level])
 
         template = torch.from_numpy(file.v_template)
         shapedirs = torch.from_numpy(file.shapedirs)
@@ -63,7 +67,13 @@ class Body(nn.Module):
             "surface_vertices": torch.tensor(list(file.surface.values())),
             "joint_source": self._joint_source(list(file.surface)),
             "faces": torch.from_numpy(file.faces),
+            "parents": torch.tensor(SMPL_PARENTS).clamp_min(0),
+            "by_level": order,
+            "by_joint": order.argsort(),
         }
+        for depth in range(1, len(levels)):
+            # Where each joint's parent stands in the level above.
+            buffers[f"above_{depth}"] = torch.tensor([levels[depth - 1].index(SMPL_PARENTS[joint]) for joint in levels[depth]])
         for name, value in buffers.items():
             self.register_buffer(name, value.contiguous(), persistent=False)
 
@@ -113,18 +123,16 @@ class Body(nn.Module):
     ) -> tuple[Float[Tensor, "batch 24 3 4"], Float[Tensor, "batch 24 3"]]:
         """Transforms from rest to posed space as 3x4 (the row 0 0 0 1 says nothing), and the posed joints."""
         rest = self.rest_joints + torch.einsum("bk,kjc->bjc", betas, self.rest_joint_dirs)
-        turned: list[Tensor] = [rotations[:, 0]] * 24
-        placed: list[Tensor] = [rest[:, 0]] * 24
-        for joints, parents in self._levels:
-            parent_turn = torch.stack([turned[p] for p in parents], dim=1)
-            parent_place = torch.stack([placed[p] for p in parents], dim=1)
-            bone = (rest[:, joints] - rest[:, parents])[..., None]
-            level_turn = parent_turn @ rotations[:, joints]
-            level_place = (parent_turn @ bone)[..., 0] + parent_place
-            for row, joint in enumerate(joints):
-                turned[joint] = level_turn[:, row]
-                placed[joint] = level_place[:, row]
-        turn, skeleton = torch.stack(turned, dim=1), torch.stack(placed, dim=1)
+        bones = rest - rest.index_select(1, self.parents)
+        # One 3x4 for each joint, in the order of the levels: indexing joint by joint would cost more than the products.
+        local = torch.cat([rotations, bones[..., None]], dim=-1).index_select(1, self.by_level)
+        turned, placed = [rotations[:, :1]], [rest[:, :1]]
+        for depth, level in enumerate(local.split(self._level_sizes, dim=1)[1:], start=1):
+            above = self.get_buffer(f"above_{depth}")
+            moved = turned[-1].index_select(1, above) @ level
+            turned.append(moved[..., :3])
+            placed.append(moved[..., 3] + placed[-1].index_select(1, above))
+        turn, skeleton = (torch.cat(parts, dim=1).index_select(1, self.by_joint) for parts in (turned, placed))
         offset = skeleton[..., None] - turn @ rest[..., None]
         return torch.cat([turn, offset], dim=-1), skeleton
 
