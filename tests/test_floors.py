@@ -20,7 +20,10 @@ FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 ROOF = len(FLOORS) - 1
 
 # Inside models: blocks, then tokenizers, then model files (all that is not named), then what loads them.
-BLOCKS = ("vit", "resnet", "hrnet", "transformer", "mixer", "convolution", "locator", "quantizer", "public_weights")
+BLOCKS = (
+    "vit", "resnet", "hrnet", "transformer", "mixer", "convolution", "locator", "quantizer", "parts", "discriminator",
+    "public_weights",
+)  # fmt: skip
 MODEL_STAGE = dict.fromkeys(BLOCKS, 0) | {"tokenizer": 1, "pct": 1, "pretrained": 3, "__init__": 3}
 
 # One gate for each outside library: the only files or rooms that may import it. "entry" is every file of the roof but demo.

@@ -10,12 +10,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tokenhmr.demo.predictor import Person as Person
     from tokenhmr.demo.predictor import Predictor as Predictor
+    from tokenhmr.models.hmr2 import HMR2 as HMR2
     from tokenhmr.models.pretrained import load as load
     from tokenhmr.models.tokenhmr import TokenHMR as TokenHMR
     from tokenhmr.models.tokenizer import PoseTokenizer as PoseTokenizer
 
 # The public door, opened on first use: ``import tokenhmr`` itself loads no torch.
 _DOOR = {
+    "HMR2": "tokenhmr.models.hmr2",
     "load": "tokenhmr.models.pretrained",
     "PoseTokenizer": "tokenhmr.models.tokenizer",
     "TokenHMR": "tokenhmr.models.tokenhmr",
@@ -23,7 +25,7 @@ _DOOR = {
     "Predictor": "tokenhmr.demo.predictor",
 }
 
-__all__ = ["Person", "PoseTokenizer", "Predictor", "TokenHMR", "__version__", "load"]
+__all__ = ["HMR2", "Person", "PoseTokenizer", "Predictor", "TokenHMR", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

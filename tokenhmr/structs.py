@@ -60,6 +60,23 @@ class BodyOutput(TensorRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RealBodies(TensorRecord):
+    """Bodies that people really took on: what a discriminator learns from."""
+
+    body: Float[Tensor, "row 23 3"]  # axis-angle of SMPL joints 1 to 23, radians
+    betas: Float[Tensor, "row shape"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement(TensorRecord):
+    """A discriminator's answers: 1 for real, 0 for made up, with errors of any size."""
+
+    for_model: Float[Tensor, "batch answer"]  # to what a model says; teaches the model and not the discriminator
+    made_up: Float[Tensor, "batch answer"]  # the same answers; teach the discriminator and not the model
+    real: Float[Tensor, "real answer"]  # to bodies of motion capture
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prediction(TensorRecord):
     """What any model says of one crop."""
 
@@ -72,6 +89,7 @@ class Prediction(TensorRecord):
     located: Float[Tensor, "batch 44 2"] | None = None  # joints found in the picture itself, crop coordinates
     location_logits: Float[Tensor, "batch 44 cell"] | None = None  # where each was looked for
     cells: Float[Tensor, "cell 2"] | None = None  # crop coordinates of the cells
+    judged: Judgement | None = None  # only in training against a discriminator
 
 
 @dataclass(frozen=True, kw_only=True)

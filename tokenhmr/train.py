@@ -18,8 +18,7 @@ from tokenhmr.data.batches import held_out_batches, train_batches
 from tokenhmr.data.sources import Source, read_data_list
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.image import mean_pose_baseline, means, metric_sums
-from tokenhmr.models.pretrained import load, load_tokenizer, save_pretrained
-from tokenhmr.models.tokenhmr import TokenHMR
+from tokenhmr.models.pretrained import ImageModel, load, load_tokenizer, save_pretrained
 from tokenhmr.resources import data_list_folder
 from tokenhmr.structs import Batch
 from tokenhmr.synthesis import synthesize
@@ -76,7 +75,7 @@ def find_pictures(config: DictConfig, folder: Path, accelerator: Accelerator) ->
     )
 
 
-def build(config: DictConfig, body: Body) -> TokenHMR:
+def build(config: DictConfig, body: Body) -> ImageModel:
     """A new model around the frozen tokenizer, or weights to go on from; parts of it frozen where the recipe says so."""
     if config.init is not None:
         model = load(config.init, body=body).train()
@@ -111,7 +110,7 @@ def show(scores: dict[str, float]) -> str:
 
 
 def measure(
-    config: DictConfig, model: TokenHMR, sources: Sequence[Source], run: Run, *, limit: int | None = None
+    config: DictConfig, model: ImageModel, sources: Sequence[Source], run: Run, *, limit: int | None = None
 ) -> dict[str, float]:
     """Metrics over the held-out pictures (over the first ``limit``, about), which the processes share."""
     accelerator = run.accelerator
@@ -134,7 +133,7 @@ def measure_baseline(pictures: Pictures, body: Body, *, batches: int) -> dict[st
     )
 
 
-def conclude(config: DictConfig, model: TokenHMR, pictures: Pictures, run: Run) -> None:
+def conclude(config: DictConfig, model: ImageModel, pictures: Pictures, run: Run) -> None:
     """Measure on the whole held-out list, beside the mean pose; save the weights with what was measured."""
     scores = measure(config, model, pictures.held_out, run)
     agreement = {"ranks_agree": float(weights_agree(run.accelerator, model))}

@@ -24,17 +24,20 @@ from torch import Tensor, nn
 from tokenhmr import __version__
 from tokenhmr.body import Body, load_body
 from tokenhmr.body.files import ASSETS
+from tokenhmr.models.hmr2 import HMR2, build_hmr2
 from tokenhmr.models.tokenhmr import TokenHMR, build_tokenhmr
 from tokenhmr.models.tokenizer import PoseTokenizer
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FORMAT = 1  # raised when config.json changes its meaning
-IMAGE_MODEL, TOKENIZER = "tokenhmr", "pose_tokenizer"
+IMAGE_MODELS = {"tokenhmr": TokenHMR, "hmr2": HMR2}  # by the kind that config.json names
+TOKENIZER = "pose_tokenizer"
 PREFIX = "tokenizer."  # of the tokenizer's tensors inside an image model
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 LARGEST_NUMBER = 2**16  # a width or depth beyond this is no model but an attack on the memory
 
 State = dict[str, Tensor]
+ImageModel = TokenHMR | HMR2
 
 
 def _folder(name_or_dir: str | os.PathLike[str]) -> Path:
@@ -62,8 +65,8 @@ def read_config(name_or_dir: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{path} does not describe a model: it has no numbers")
     if config.get("format") != FORMAT:
         raise ValueError(f"{path} is of format {config.get('format')!r}, this version of tokenhmr reads {FORMAT}")
-    if config.get("kind") not in (IMAGE_MODEL, TOKENIZER):
-        raise ValueError(f"{path} is of kind {config.get('kind')!r}, known are {IMAGE_MODEL} and {TOKENIZER}")
+    if config.get("kind") not in (*IMAGE_MODELS, TOKENIZER):
+        raise ValueError(f"{path} is of kind {config.get('kind')!r}, known are {', '.join(IMAGE_MODELS)} and {TOKENIZER}")
     _check_numbers(config["numbers"], path)
     return config
 
@@ -99,7 +102,7 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def save_pretrained(
-    model: nn.Module,  # TokenHMR or PoseTokenizer
+    model: nn.Module,  # TokenHMR, HMR2 or PoseTokenizer
     directory: str | os.PathLike[str],
     *,
     metadata: Mapping[str, Any] | None = None,  # into config.json: "licences", "training", "metrics", ...
@@ -136,15 +139,16 @@ def save_pretrained(
 def _describe(model: nn.Module) -> dict[str, Any]:
     licences = {"code": "Apache-2.0"}
     body: dict[str, Any] = {}
-    if isinstance(model, TokenHMR):
-        kind, body = IMAGE_MODEL, {"body": model.body.kind, "shape": model.body.shape_count}
+    if isinstance(model, ImageModel):
+        kind = next(name for name, made in IMAGE_MODELS.items() if isinstance(model, made))
+        body = {"body": model.body.kind, "shape": model.body.shape_count}
         licences["body"] = model.body.licence
     elif isinstance(model, PoseTokenizer):
         kind = TOKENIZER
     else:
-        raise ValueError(f"a {type(model).__name__} is neither a TokenHMR nor a PoseTokenizer")
+        raise ValueError(f"a {type(model).__name__} is neither a TokenHMR nor an HMR2 nor a PoseTokenizer")
     if not model.numbers:
-        raise ValueError("this model was put together by hand; only one made by build_tokenhmr knows its numbers")
+        raise ValueError("this model was put together by hand; only one made by build_tokenhmr or build_hmr2 knows its numbers")
     return {
         "format": FORMAT, "tokenhmr": __version__, "kind": kind, "numbers": model.numbers, **body, "licences": licences,
     }  # fmt: skip
@@ -161,23 +165,22 @@ def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
     return small if small.isfinite().all() else value
 
 
-def load(name_or_dir: str | os.PathLike[str] = "default", *, body: Body | None = None) -> TokenHMR:
+def load(name_or_dir: str | os.PathLike[str] = "default", *, body: Body | None = None) -> ImageModel:
     """The image model of a folder, in evaluation mode, on the CPU, in float32.
 
     ``body`` is needed when the weights speak of another body than the open one. Raises ``FileNotFoundError`` for a folder
     that is not there or not complete, and one ``ValueError`` that lists everything that does not fit.
     """
     config = read_config(name_or_dir)
-    if config["kind"] != IMAGE_MODEL:
+    if config["kind"] == TOKENIZER:
         raise ValueError(f"{name_or_dir} holds a pose tokenizer: open it with load_tokenizer")
-    body = _matching_body(config, body)
-    numbers = dict(config["numbers"])
-    tokenizer = numbers.pop("tokenizer", None)
-    if not isinstance(tokenizer, dict):
-        raise ValueError(f"{name_or_dir}: {CONFIG} does not describe the tokenizer")
+    body, numbers = _matching_body(config, body), dict(config["numbers"])
 
-    def build() -> TokenHMR:
-        return build_tokenhmr(**numbers, tokenizer=PoseTokenizer(**tokenizer), body=body)
+    def build() -> ImageModel:
+        if config["kind"] == "hmr2":
+            return build_hmr2(**numbers, body=body)
+        inside = PoseTokenizer(**numbers["tokenizer"])
+        return build_tokenhmr(**{**numbers, "tokenizer": inside}, body=body)
 
     model = _assemble(build, _folder(name_or_dir), config, "")
     model.card = config
@@ -190,7 +193,9 @@ def load_tokenizer(name_or_dir: str | os.PathLike[str] = "default") -> PoseToken
     Raises as ``load`` does.
     """
     config = read_config(name_or_dir)
-    inside = config["kind"] == IMAGE_MODEL
+    if config["kind"] == "hmr2":
+        raise ValueError(f"{name_or_dir} holds an HMR2, which has no tokenizer")
+    inside = config["kind"] != TOKENIZER
     numbers = config["numbers"].get("tokenizer") if inside else config["numbers"]
     if not isinstance(numbers, dict):
         raise ValueError(f"{name_or_dir}: {CONFIG} does not describe the tokenizer")

@@ -15,19 +15,11 @@ from torch import Tensor, nn
 from tokenhmr.body import Body
 from tokenhmr.models.locator import JointLocator, cell_centres
 from tokenhmr.models.mixer import TokenClassifier
+from tokenhmr.models.parts import FACING, IDENTITY, MEAN_CAMERA, build_backbone
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.models.transformer import QueryDecoder
-from tokenhmr.models.vit import ConvStem, PatchEmbed, ViT
 from tokenhmr.rotations import rows_to_matrix
 from tokenhmr.structs import Pose, Prediction
-
-STEMS = {"patch": PatchEmbed, "conv": ConvStem}
-STEM_NUMBERS = ("halvings", "blocks")  # of the convolutional stem; the width is the backbone's
-
-# Rows of diag(1, -1, -1): a body that stands upright and faces the camera (y of the body is up, y of the camera down).
-FACING = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
-IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-MEAN_CAMERA = (0.9, 0.0, 0.0)  # SPIN's: the body about fills the crop
 
 
 class HeadOutput(NamedTuple):
@@ -157,9 +149,7 @@ class TokenHMR(nn.Module):
 
 def build_tokenhmr(
     *,
-    backbone: Mapping[
-        str, Any
-    ],  # stem ("patch" as released, "conv" with its STEM_NUMBERS), width, depth, heads, mlp_ratio, drop_path
+    backbone: Mapping[str, Any],  # as parts.build_backbone reads it
     decoder: Mapping[str, Any],  # width, depth, heads, head_width, mlp_width
     classifier: Mapping[str, Any],  # hidden, token_hidden, channel_hidden, layers
     tokenizer: PoseTokenizer,
@@ -170,11 +160,7 @@ def build_tokenhmr(
 
     An unknown stem is a ``ValueError``; an unknown number is the ``TypeError`` of the constructor that does not know it.
     """
-    if backbone.get("stem") not in STEMS:
-        raise ValueError(f"the stem is one of {', '.join(STEMS)}, not {backbone.get('stem')!r}")
-    of_stem = {name: value for name, value in backbone.items() if name in STEM_NUMBERS}
-    sizes = {name: value for name, value in backbone.items() if name != "stem" and name not in of_stem}
-    vit = ViT(patch_embed=STEMS[backbone["stem"]](width=backbone["width"], **of_stem), **sizes)
+    vit = build_backbone(backbone)
     query = QueryDecoder(context_width=vit.width, **decoder)
     words = TokenClassifier(width=query.width, tokens=tokenizer.tokens, codes=tokenizer.codes, **classifier)
     heads = Heads(classifier=words, width=query.width, shape=body.shape_count, mean_body=tokenizer.mean_pose)

@@ -57,9 +57,9 @@ class JointBatches:
 class Lifter(nn.Module):
     """A model's decoder and heads behind the tokens of given joints."""
 
-    def __init__(self, *, model: TokenHMR) -> None:
+    def __init__(self, *, model: nn.Module) -> None:
         super().__init__()
-        if model.locator is None:
+        if not isinstance(model, TokenHMR) or model.locator is None:
             raise ValueError("only a model with a joint locator (model.locator) can be trained on joints alone")
         self.model = model
 
