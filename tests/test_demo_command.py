@@ -14,6 +14,9 @@ from tokenhmr.body import load_body
 from tokenhmr.demo.__main__ import main
 from tokenhmr.demo.export import FIELDS, people_arrays
 from tokenhmr.demo.pictures import read_picture, sample_folder
+from tokenhmr.demo.predictor import Predictor
+from tokenhmr.demo.scene import Camera, Frame, Scene
+from tokenhmr.demo.session import people_of
 from tokenhmr.models.pretrained import save_pretrained
 from tokenhmr.resources import asset_folder
 from tokenhmr.rotations import axis_angle_to_matrix
@@ -97,13 +100,14 @@ def test_a_run_replaces_the_results_of_the_one_before(demo, tmp_path):
     assert [path.name for path in (tmp_path / "out" / "a").iterdir()] == ["people.npz"]
 
 
-def test_an_empty_file_has_the_shapes_of_a_full_one(weights):
-    from tokenhmr.demo.predictor import Predictor
-
+def test_an_empty_file_has_the_shapes_of_a_full_one():
     model = tiny_model()
-    image = read_picture(SAMPLE)
-    full = people_arrays(Predictor(model)(image, np.array([[0.0, 0.0, 512.0, 512.0]])), model.body)
-    empty = people_arrays([], model.body)
+    seen = Predictor(model)(read_picture(SAMPLE), np.array([[0.0, 0.0, 512.0, 512.0]]))
+    camera = Camera(matrix=np.diag([900.0, 900.0, 1.0]), source="user")
+    frame = Frame(number=0, time=0.0, size=(512, 512), camera=camera, name="a", boxes="file")
+    scene = Scene(name="a", frames=(frame,), rate=None, body=model.body, about={}, pictures=None)
+    full, empty = (people_arrays(people_of(people, model.body), scene) for people in (seen, []))
+    assert set(full) == set(FIELDS)
     assert {name: array.shape[1:] for name, array in empty.items()} == {name: array.shape[1:] for name, array in full.items()}
     assert {name: array.dtype for name, array in empty.items()} == {name: array.dtype for name, array in full.items()}
 

@@ -35,6 +35,7 @@ GATES = {
     "smplx": {"body"},
     "chumpy": {"body"},
     "numba": {"render", "synthesis"},
+    "av": {"demo"},
     "cv2": {"data/crop", "data/augment", "data/shards", "render", "synthesis", "demo"},
 }
 LIGHT_ROOMS = FLOORS[0] | FLOORS[1] | {"models"}

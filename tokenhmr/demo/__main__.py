@@ -11,21 +11,25 @@ from pathlib import Path
 
 from tokenhmr.demo.boxes import read_boxes
 from tokenhmr.demo.detector import FullPicture, HogDetector
+from tokenhmr.demo.outputs import OUTPUTS, chosen_outputs
 from tokenhmr.demo.pictures import BadPicture, list_pictures, sample_folder
 
 NOTHING_DONE = 2  # exit status, the same as for a wrong option
 
-EPILOG = """\
+
+def _usual_files() -> str:
+    return "\n".join(f"  {output.files}" for output in OUTPUTS.values())
+
+
+EPILOG = f"""\
 For each picture a folder DIR/NAME with
-  overlay.png       bodies over the picture, the nearer in front
-  side.png          the same bodies from the side
-  people.npz        SMPL parameters, camera, joints in 2D and 3D with names, meshes, boxes; its entry 'fields' explains each
-  person_0.obj ...  a mesh for each person, in camera space: x right, y down, z forward, metres
+{_usual_files()}
+Metres, radians and pixels; camera space: x right, y down, z forward.
 
 examples:
   python -m tokenhmr.demo                               the sample pictures of the package
   python -m tokenhmr.demo photo.jpg holiday/ --out out
-  python -m tokenhmr.demo photo.jpg --boxes boxes.json  where boxes.json holds {"photo.jpg": [[left, top, right, bottom], ...]}
+  python -m tokenhmr.demo photo.jpg --boxes boxes.json  boxes.json: {{"photo.jpg": [[left, top, right, bottom], ...]}}
 
 exit status: 0 when at least one picture was looked at (those that could not be read are named), 2 when none was.
 """
@@ -48,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
         help="pictures and folders of pictures (default: the package's samples)",
     )
     add("--out", type=Path, default=Path("demo_out"), metavar="DIR", help="folder for the results (default: %(default)s)")
+    add(
+        "--save", metavar="NAMES", help=f"what to write: of {', '.join(OUTPUTS)}, with commas, or all (default: the usual ones)"
+    )
     add(
         "--boxes",
         type=Path,
@@ -125,6 +132,7 @@ def _demo(options: argparse.Namespace) -> int:
     samples = sample_folder() / "boxes.json"
     boxes = options.boxes or (samples if not options.inputs else None)
     listed = read_boxes(boxes) if boxes else {}
+    outputs = chosen_outputs(options.save)
     options.out.mkdir(parents=True, exist_ok=True)
 
     from tokenhmr.demo.session import look, open_tools  # torch comes with it: only now is it needed
@@ -137,6 +145,7 @@ def _demo(options: argparse.Namespace) -> int:
         detector=HogDetector(threshold=options.threshold) if options.detector == "hog" else FullPicture(),
         listed=listed,
         fallback=not options.no_fallback,
+        outputs=outputs,
         out=options.out,
     )
     done, people = 0, 0

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
 
 from tokenhmr.body import Body
 from tokenhmr.demo.boxes import find_people
 from tokenhmr.demo.detector import Boxes, Detector
-from tokenhmr.demo.export import AXES, UNITS, people_arrays, write_obj, write_people, write_png
+from tokenhmr.demo.outputs import find_writers
 from tokenhmr.demo.pictures import PictureFile, read_picture
 from tokenhmr.demo.predictor import Person, Predictor
+from tokenhmr.demo.scene import Camera, Frame, People, Scene
 from tokenhmr.models.pretrained import load
-from tokenhmr.render import overlay, side_view
-
-LONGEST_SIDE_VIEW = 1024  # pixels
-ROW_SPACING = 1.2  # metres between people in the side view
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +29,7 @@ class Tools:
     listed: Mapping[str, Boxes]  # by picture name; these pictures are not searched
     fallback: bool
     about: Mapping[str, str]  # body, weights and licences, for the files
+    outputs: Sequence[str]  # names in outputs.OUTPUTS
     out: Path
 
 
@@ -54,6 +51,7 @@ def open_tools(
     detector: Detector,
     listed: Mapping[str, Boxes],
     fallback: bool,
+    outputs: Sequence[str],
     out: Path,
 ) -> Tools:
     """Load the weights onto the device. Raises ``OSError`` or ``ValueError`` with one line that says what to do."""
@@ -64,8 +62,9 @@ def open_tools(
     about = {"body": model.body.kind, "weights": f"{name} {card.get('id', '')}".strip(), "licences": licences}
     predictor = Predictor(model, batch_size=batch_size)
     return Tools(
-        predictor=predictor, body=model.body, detector=detector, listed=listed, fallback=fallback, about=about, out=out
-    )
+        predictor=predictor, body=model.body, detector=detector, listed=listed, fallback=fallback, about=about,
+        outputs=outputs, out=out,
+    )  # fmt: skip
 
 
 def _device(name: str) -> torch.device:
@@ -85,36 +84,46 @@ def look(picture: PictureFile, tools: Tools) -> Look:
     found = find_people(image, picture.path.name, listed=tools.listed, detector=tools.detector, fallback=tools.fallback)
     people = tools.predictor(image, found.boxes.xyxy, scores=found.boxes.scores)
     folder = tools.out / picture.result
-    _write(folder, picture.path.name, image, people, found.boxes.source, tools)
+    height, width = image.shape[:2]
+    focal = people[0].focal if people else 1.0
+    camera = Camera(matrix=np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]), source="assumed")
+    frame = Frame(number=0, time=0.0, size=(width, height), camera=camera, name=picture.path.name, boxes=found.boxes.source)
+    scene = Scene(
+        name=picture.path.name, frames=(frame,), rate=None, body=tools.body, about=tools.about, pictures=lambda: iter([image])
+    )
+    write(people_of(people, tools.body), scene, folder, tools.outputs)
     return Look(people=len(people), source=found.boxes.source, folder=folder, note=found.note)
 
 
-def _write(
-    folder: Path, name: str, image: UInt8[np.ndarray, "height width 3"], people: list[Person], source: str, tools: Tools
-) -> None:
+def people_of(people: Sequence[Person], body: Body, *, frame: int = 0) -> People:
+    """What a model said of a picture, as rows."""
+    if not people:
+        return People.nobody(body.shape_count)
+    rotations, betas = [], []
+    for person in people:
+        if person.global_orient is None or person.body_pose is None or person.betas is None:
+            raise ValueError("these weights say meshes and no SMPL parameters: the demo needs parameters")
+        rotations.append(np.concatenate([person.global_orient[None], person.body_pose]))
+        betas.append(person.betas)
+    count = len(people)
+    return People(
+        frame=np.full(count, frame),
+        track=np.arange(count),
+        filled=np.zeros(count, dtype=bool),
+        score=np.array([person.score for person in people], dtype=np.float32),
+        box=np.stack([person.box for person in people]),
+        crop_camera=np.stack([person.camera for person in people]),
+        translation=np.stack([person.translation for person in people]),
+        rotations=np.stack(rotations),
+        betas=np.stack(betas),
+    )
+
+
+def write(people: People, scene: Scene, folder: Path, outputs: Sequence[str]) -> None:
+    """Write every output that is asked for into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     # Results of an earlier run would be taken for this one's.
     for old in (*folder.glob("person_*.obj"), folder / "overlay.png", folder / "side.png"):
         old.unlink(missing_ok=True)
-    height, width = image.shape[:2]
-    arrays = people_arrays(people, tools.body)
-    write_people(folder / "people.npz", arrays, source=source, picture=name, size=(width, height), about=tools.about)
-    if not people:
-        return
-    faces, bodies = arrays["faces"], [person.placed_vertices for person in people]
-    for number, body in enumerate(bodies):
-        remarks = [f"person {number} of {name}", f"{UNITS}; {AXES}", *(f"{key}: {word}" for key, word in tools.about.items())]
-        write_obj(folder / f"person_{number}.obj", body, faces, remarks=remarks)
-    over = overlay(image, bodies, faces, focal=people[0].focal, center=(width / 2, height / 2))
-    write_png(folder / "overlay.png", over)
-    shrink = min(1.0, LONGEST_SIDE_VIEW / max(width, height))
-    wide, high = max(1, round(width * shrink)), max(1, round(height * shrink))
-    write_png(folder / "side.png", side_view(_in_a_row(people), faces, width=wide, height=high))
-
-
-def _in_a_row(people: list[Person]) -> list[Float32[np.ndarray, "vertex 3"]]:
-    """Bodies one behind the other, evenly: real depths are metres apart and would leave specks in a side view."""
-    order = np.argsort([person.translation[2] for person in people], kind="stable")
-    ranks = np.argsort(order, kind="stable")
-    steps = np.array([0, 0, ROW_SPACING], dtype=np.float32) * ranks[:, None].astype(np.float32)
-    return [person.vertices + step for person, step in zip(people, steps, strict=True)]
+    for writer in find_writers(outputs, kind="clip" if scene.moves else "picture"):
+        writer(people, scene, folder)
