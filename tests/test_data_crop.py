@@ -9,7 +9,7 @@ import torch
 
 from tests.pictures import annotation, picture
 from tokenhmr.body import load_body
-from tokenhmr.data.augment import Augmentation, Change, prepare
+from tokenhmr.data.augment import Change, prepare
 from tokenhmr.data.collate import collate
 from tokenhmr.data.crop import crop, crop_matrix, decode_picture, square_side, to_crop
 from tokenhmr.skeleton import JOINTS44, SMPL_JOINTS, mirrored
@@ -128,43 +128,6 @@ def test_crop_coordinates_span_the_crop():
     matrix = crop_matrix(CENTER, 50.0)
     corners = to_crop(CENTER + np.array([[-25, -25], [0, 0], [25, 25]], dtype=np.float32), matrix)
     np.testing.assert_allclose(corners, [[-0.5, -0.5], [0, 0], [0.5, 0.5]], atol=1e-6)
-
-
-def test_chance_is_that_of_its_generator_and_keeps_its_limits():
-    usual = Augmentation()
-    assert usual.draw(np.random.default_rng(5)) == usual.draw(np.random.default_rng(5))
-    rng = np.random.default_rng(0)
-    drawn = [usual.draw(rng) for _ in range(4000)]
-    assert all(0.7 <= change.scale <= 1.3 and max(map(abs, change.shift)) <= 0.02 for change in drawn)
-    assert max(abs(change.turn) for change in drawn) <= math.radians(60) + 1e-9
-    assert all(0.8 <= factor <= 1.2 for change in drawn for factor in change.colour)
-    shares = {
-        "turn": np.mean([change.turn != 0 for change in drawn]),
-        "flip": np.mean([change.flip for change in drawn]),
-        "part": np.mean([change.part is not None for change in drawn]),
-    }
-    assert shares == pytest.approx({"turn": 0.6, "flip": 0.5, "part": 0.1}, abs=0.03)
-    assert len({change.part for change in drawn} - {None}) == 9
-
-
-def test_a_part_is_cut_out_only_where_it_is_known():
-    side, rng = 256, np.random.default_rng(0)
-    points = np.hstack([rng.uniform(20, 236, (44, 2)), np.ones((44, 1))])
-    arm = [row for row, name in enumerate(JOINTS44) if name.startswith(("left_shoulder", "left_elbow", "left_wrist"))]
-    points[arm, :2] = rng.uniform(100, 190, (len(arm), 2))
-    row = annotation(side=side, keypoints_2d=points.tolist())
-    cut = prepare(picture(side=side), row, Change(part="left arm"))
-    assert cut.box_side < 150
-    assert np.abs(cut.keypoints_2d[arm, :2]).max() <= 0.5
-    points[arm[2:], 2] = 0
-    unknown = annotation(side=side, keypoints_2d=points.tolist())
-    assert prepare(picture(side=side), unknown, Change(part="left arm")).box_side == square_side(row.box_size)
-
-
-def test_colour_is_a_factor_for_each_channel():
-    image = np.full((64, 64, 3), 100, dtype=np.uint8)
-    sample = prepare(image, annotation(box_size=[20, 20]), Change(colour=(0.8, 1.0, 3.0)))
-    assert sample.image[:, 128, 128].tolist() == [80, 100, 255]
 
 
 @pytest.mark.parametrize("kind", [".jpg", ".png"])

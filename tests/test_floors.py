@@ -36,7 +36,7 @@ GATES = {
     "chumpy": {"body"},
     "numba": {"render", "synthesis"},
     "av": {"demo"},
-    "cv2": {"data/crop", "data/augment", "data/shards", "render", "synthesis", "demo"},
+    "cv2": {"data/crop", "data/disturb", "data/shards", "render", "synthesis", "demo"},
 }
 LIGHT_ROOMS = FLOORS[0] | FLOORS[1] | {"models"}
 LIGHT = {"torch", "numpy", "einops", "roma", "jaxtyping", "safetensors"}

@@ -9,42 +9,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from tokenhmr.data.annotation import Annotation
 from tokenhmr.data.crop import crop, crop_matrix, square_side, to_crop
+from tokenhmr.data.disturb import Occluder, Streak, blur_along, draw_occluders, draw_streak, occlude, recoloured_planes
+from tokenhmr.data.parts import RULES, Box, Cut, part_box
 from tokenhmr.skeleton import JOINTS44, SMPL_JOINTS, flip_permutation
 
 _FLIP44 = np.array(flip_permutation(JOINTS44))
 _FLIP24 = np.array(flip_permutation(SMPL_JOINTS))
-
-_HEAD = ("nose", "eye", "ear", "neck", "head", "jaw")
-_TRUNK = ("shoulder", "thorax", "spine", "pelvis", "hip", "neck")
-_ARM = ("shoulder", "elbow", "wrist")
-_LEG = ("hip", "knee", "ankle", "big_toe", "small_toe", "heel")
-
-# Part of the body: its joints by the words in their names, room around it, how often it is chosen (4D-Humans' aggressive crop).
-_PARTS: dict[str, tuple[tuple[str, ...], float, float]] = {
-    "above the hips": ((*_HEAD, *_TRUNK, *_ARM), 1.1, 0.2),
-    "above the shoulders": ((*_HEAD, "shoulder"), 1.2, 0.1),
-    "head": (_HEAD, 1.3, 0.1),
-    "trunk": (_TRUNK, 1.1, 0.1),
-    "right arm": (tuple(f"right_{word}" for word in _ARM), 1.1, 0.1),
-    "left arm": (tuple(f"left_{word}" for word in _ARM), 1.1, 0.1),
-    "legs": (_LEG, 1.1, 0.1),
-    "right leg": (tuple(f"right_{word}" for word in _LEG), 1.1, 0.1),
-    "left leg": (tuple(f"left_{word}" for word in _LEG), 1.1, 0.1),
-}
-_PART_ROWS = {
-    part: np.array([row for row, name in enumerate(JOINTS44) if any(word in name for word in words)])
-    for part, (words, _, _) in _PARTS.items()
-}
-_PART_CHANCE = np.cumsum([chance for _, _, chance in _PARTS.values()])
-_JOINT_BOX_TO_PERSON = 1.2  # joints lie inside the skin
-_SMALLEST_PART = 64  # pixels: smaller parts show little but their pixels once enlarged to the crop
-_KNOWN_SHARE = 2 / 3  # of a part's joints must be annotated before it is cut out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +31,19 @@ class Change:
     turn: float = 0.0  # radians, x towards y: clockwise to the eye
     flip: bool = False  # before the turn
     colour: tuple[float, float, float] = (1.0, 1.0, 1.0)  # factors for red, green, blue
-    part: str | None = None  # cut to a part of the body
+    cut: Cut | None = None  # to a part of the body
+    occluders: tuple[Occluder, ...] = ()
+    streak: Streak | None = None  # motion blur
 
 
 NOTHING = Change()
 
 
 class Augmentation:
-    """How much is varied. Ranges are half widths, ``*_chance`` are probabilities."""
+    """How much is varied. Ranges are half widths, ``*_chance`` are probabilities; the defaults are those of 4D-Humans.
+
+    Occluders and motion blur are off unless their chances are set. Raises ``ValueError`` for what cannot be drawn.
+    """
 
     def __init__(
         self,
@@ -75,7 +55,27 @@ class Augmentation:
         flip_chance: float = 0.5,
         colour: float = 0.2,
         part_chance: float = 0.1,
+        part_rule: str = "aggressive",  # or plain: parts.RULES
+        smallest_part: float = 4.0,  # pixels of the source picture
+        occluder_chance: float = 0.0,
+        occluders: int = 3,  # at most
+        blur_chance: float = 0.0,
+        blur: float = 16.0,  # longest streak of motion blur, pixels of the crop
     ) -> None:
+        chances = {
+            "turn_chance": turn_chance, "flip_chance": flip_chance, "part_chance": part_chance,
+            "occluder_chance": occluder_chance, "blur_chance": blur_chance,
+        }  # fmt: skip
+        for name, chance in chances.items():
+            if not 0 <= chance <= 1:
+                raise ValueError(f"{name} is {chance}, it should be a probability from 0 to 1")
+        for name, width in {"scale": scale, "colour": colour}.items():
+            if not 0 <= width < 1:
+                raise ValueError(f"{name} is {width}, it should be 0 or more and less than 1")
+        if part_rule not in RULES:
+            raise ValueError(f"no part_rule called {part_rule!r}; there are {', '.join(RULES)}")
+        if occluders < 1 or blur < 2:
+            raise ValueError(f"at most {occluders} occluders and streaks of {blur} pixels: wanted 1 or more and 2 or more")
         self.scale = scale
         self.shift = shift
         self.turn = math.radians(turn_degrees)
@@ -83,20 +83,30 @@ class Augmentation:
         self.flip_chance = flip_chance
         self.colour = colour
         self.part_chance = part_chance
+        self.part_rule = part_rule
+        self.smallest_part = smallest_part
+        self.occluder_chance = occluder_chance
+        self.occluders = occluders
+        self.blur_chance = blur_chance
+        self.blur = blur
 
     def draw(self, generator: np.random.Generator) -> Change:
         """One change. It takes the same count of numbers from the generator whatever comes out."""
         scale, shift_x, shift_y, turn = generator.standard_normal(4).clip(-2, 2).tolist()
         turns, flips, cuts, which, *colour = generator.random(7).tolist()
-        part = list(_PARTS)[int(np.searchsorted(_PART_CHANCE, which * _PART_CHANCE[-1], side="right"))]
+        hides, blurs, disturbing = generator.random(3).tolist()
         red, green, blue = (1 + self.colour * (2 * value - 1) for value in colour)
+        # A generator of their own: how many numbers they take depends on what comes out.
+        own = np.random.default_rng(int(disturbing * 2**53)) if self.occluder_chance or self.blur_chance else generator
         return Change(
             scale=1 + self.scale * _unit(scale),
             shift=(self.shift * _unit(shift_x), self.shift * _unit(shift_y)),
             turn=self.turn * turn if turns < self.turn_chance else 0.0,
             flip=flips < self.flip_chance,
             colour=(red, green, blue),
-            part=part if cuts < self.part_chance else None,
+            cut=Cut(self.part_rule, which, self.smallest_part) if cuts < self.part_chance else None,
+            occluders=draw_occluders(own, most=self.occluders) if hides < self.occluder_chance else (),
+            streak=draw_streak(own, longest=self.blur) if blurs < self.blur_chance else None,
         )
 
 
@@ -122,7 +132,11 @@ def prepare(image: UInt8[np.ndarray, "height width 3"], annotation: Annotation, 
     """Crop a person out of an RGB picture and change picture and labels alike."""
     center, side = _box(annotation, change)
     matrix = crop_matrix(center, side, turn=change.turn, flip=change.flip)
-    pixels = _recolour(crop(image, matrix), change.colour)
+    pixels = crop(image, matrix)
+    if change.occluders:
+        pixels = occlude(pixels, change.occluders)
+    if change.streak is not None:
+        pixels = blur_along(pixels, change.streak)
 
     keypoints_2d = annotation.keypoints_2d.copy()
     keypoints_2d[:, :2] = to_crop(annotation.keypoints_2d[:, :2], matrix)
@@ -135,7 +149,7 @@ def prepare(image: UInt8[np.ndarray, "height width 3"], annotation: Annotation, 
     cos, sin = math.cos(change.turn), math.sin(change.turn)
     keypoints_3d[:, :2] = keypoints_3d[:, :2] @ np.array([[cos, sin], [-sin, cos]], dtype=np.float32)
     return Sample(
-        image=np.ascontiguousarray(pixels.transpose(2, 0, 1)),
+        image=recoloured_planes(pixels, change.colour),
         keypoints_2d=keypoints_2d,
         keypoints_3d=keypoints_3d,
         pose=pose,
@@ -148,28 +162,7 @@ def prepare(image: UInt8[np.ndarray, "height width 3"], annotation: Annotation, 
 
 def _box(annotation: Annotation, change: Change) -> tuple[Float32[np.ndarray, "2"], float]:
     """Centre and side of the square to cut out, pixels of the source picture."""
-    center, side = annotation.box_center, square_side(annotation.box_size)
-    if change.part is not None:
-        center, side = _part_box(annotation, change.part) or (center, side)
-    moved = center + np.array(change.shift, dtype=np.float32) * side
-    return moved, change.scale * side
-
-
-def _part_box(annotation: Annotation, part: str) -> tuple[Float32[np.ndarray, "2"], float] | None:
-    """The square around a part of the body, or nothing where too little of it is known or in the picture."""
-    points, confidence = annotation.keypoints_2d[:, :2], annotation.keypoints_2d[:, 2]
-    seen = (confidence > 0) & (points >= 0).all(axis=1) & (points < annotation.image_size).all(axis=1)
-    rows = _PART_ROWS[part]
-    known = points[rows[seen[rows]]]
-    if len(known) < _KNOWN_SHARE * len(rows):
-        return None
-    low, high = known.min(axis=0), known.max(axis=0)
-    side = float((high - low).max()) * _JOINT_BOX_TO_PERSON * _PARTS[part][1]
-    return None if side < _SMALLEST_PART else ((low + high) / 2, side)
-
-
-def _recolour(pixels: UInt8[np.ndarray, "256 256 3"], colour: tuple[float, float, float]) -> UInt8[np.ndarray, "256 256 3"]:
-    if colour == (1.0, 1.0, 1.0):
-        return pixels
-    table = np.arange(256, dtype=np.float32)[:, None] * np.array(colour, dtype=np.float32)
-    return cv2.LUT(pixels, np.rint(table).clip(0, 255).astype(np.uint8)[None])
+    box = None if change.cut is None else part_box(annotation.keypoints_2d, change.cut)
+    center, size = box or Box(annotation.box_center, annotation.box_size)
+    side = square_side(size)
+    return center + np.array(change.shift, dtype=np.float32) * np.float32(side), change.scale * side
