@@ -19,7 +19,7 @@ from tokenhmr.losses.thresholds import ReleaseRule, Rule
 from tokenhmr.skeleton import PELVIS44
 from tokenhmr.structs import Batch, Prediction
 
-_SURE = 0.5  # confidence in 2D above which TALS lets a joint's 3D label count (released code)
+SURE = 0.5  # confidence in 2D above which TALS lets a joint's 3D label count (released code)
 
 
 def weighted_l1(offset: Float[Tensor, "batch joint dim"], weight: Float[Tensor, "batch joint"]) -> Float[Tensor, ""]:
@@ -98,15 +98,20 @@ class TalsKeypoints2D:
 @final
 @dataclass(frozen=True, kw_only=True)
 class TalsKeypoints3D:
-    """Like ``keypoints_3d``, but in untrusted rows only joints that are too far off in 2D, and sure there, count at all."""
+    """Like ``keypoints_3d``, but joints of untrusted rows count fully only when far off in 2D, and surely seen there.
+
+    As released, the others do not count at all; ``below=0.05, sure=0.0`` scales them down as the other terms do.
+    """
 
     rule: Rule = field(default_factory=ReleaseRule)
+    below: float = 0.0
+    sure: float = SURE
 
     def __call__(self, prediction: Prediction, batch: Batch) -> Float[Tensor, ""]:
         """The term, unweighted."""
-        far = far_joints(prediction, batch, self.rule) & (batch.keypoints_2d[..., 2] > _SURE)
-        counts = far | batch.trusted[:, None]
-        return weighted_l1(offset_3d(prediction, batch), confidence_3d(batch) * counts)
+        far = far_joints(prediction, batch, self.rule) & (batch.keypoints_2d[..., 2] > self.sure)
+        scale = torch.where(far | batch.trusted[:, None], 1.0, self.below)
+        return weighted_l1(offset_3d(prediction, batch), confidence_3d(batch) * scale)
 
 
 @final

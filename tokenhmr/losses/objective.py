@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from jaxtyping import Float
@@ -11,6 +13,21 @@ from torch import Tensor, nn
 from tokenhmr.structs import Batch, Loss, Prediction
 
 Term = Callable[[Prediction, Batch], Float[Tensor, ""]]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class BatchSum:
+    """A term that is a mean over rows, as a sum over them: what HMR2.0 and TokenHMR were trained with.
+
+    A row then weighs the same against the terms that stay means (the adversarial ones), whatever the size of the batch.
+    """
+
+    term: Term
+
+    def __call__(self, prediction: Prediction, batch: Batch) -> Float[Tensor, ""]:
+        """The term, unweighted."""
+        return len(batch.trusted) * self.term(prediction, batch)
 
 
 class Objective(nn.Module):

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenhmr.losses.thresholds import ROOT_ANGLE, body_angle_thresholds
+from tokenhmr.losses.thresholds import SUPPLEMENT, Thresholds, body_angle_thresholds
 from tokenhmr.rotations import geodesic_angle
 from tokenhmr.structs import Batch, Pose, Prediction
 
@@ -60,13 +60,13 @@ class TalsGlobalOrient:
     """Like ``global_orient``, but an untrusted root that is near enough weighs only ``below``."""
 
     below: float = 0.05
-    threshold: float = ROOT_ANGLE  # radians
+    table: Thresholds = SUPPLEMENT
 
     def __call__(self, prediction: Prediction, batch: Batch) -> Float[Tensor, ""]:
         """The term, unweighted."""
         predicted, annotated = predicted_pose(prediction).global_orient.float(), batch.pose.global_orient
         with torch.no_grad():
-            full = (geodesic_angle(predicted, annotated) > self.threshold) | batch.trusted
+            full = (geodesic_angle(predicted, annotated) > self.table.root) | batch.trusted
         weight = torch.where(full, 1.0, self.below) * batch.has_pose
         return (weight * squared_frobenius(predicted, annotated)).sum() / len(weight)
 
@@ -77,11 +77,12 @@ class TalsBodyPose:
     """Like ``body_pose``, but joints of untrusted rows that are near enough weigh only ``below``."""
 
     below: float = 0.05
+    table: Thresholds = SUPPLEMENT
 
     def __call__(self, prediction: Prediction, batch: Batch) -> Float[Tensor, ""]:
         """The term, unweighted."""
         predicted, annotated = predicted_pose(prediction).body.float(), batch.pose.body
         with torch.no_grad():
-            far = geodesic_angle(predicted, annotated) > body_angle_thresholds(predicted.device)
+            far = geodesic_angle(predicted, annotated) > body_angle_thresholds(self.table, predicted.device)
         weight = torch.where(far | batch.trusted[:, None], 1.0, self.below) * batch.has_pose[:, None]
         return (weight * squared_frobenius(predicted, annotated)).sum() / len(weight)
