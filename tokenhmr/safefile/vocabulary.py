@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from tokenhmr.safefile.machine import Machine
 from tokenhmr.safefile.records import Named, Record, SparseMatrix, Unfinished, check_key
@@ -22,7 +23,7 @@ _ARRAY_KINDS = {"numpy.ndarray", "numpy.matrix", "numpy.memmap"}
 _JOBLIB = "joblib.numpy_pickle.NumpyArrayWrapper"
 
 
-def checked_array(shape: Any, dtype: np.dtype, raw: bytes | bytearray, order: str) -> np.ndarray:
+def checked_array(shape: Any, dtype: np.dtype, raw: bytes | bytearray, order: str) -> Shaped[np.ndarray, "..."]:
     """Bytes to an array of its own, once the two agree in size."""
     if not (isinstance(shape, tuple) and len(shape) <= 32 and all(type(side) is int and 0 <= side < 2**40 for side in shape)):
         raise ValueError("an array without a proper shape")
