@@ -14,6 +14,8 @@ import torch
 
 from tests.synthesis_tools import write_motion
 from tokenhmr.body import load_body
+from tokenhmr.data.annotation import read_annotation
+from tokenhmr.data.augment import Augmentation, prepare
 from tokenhmr.render import silhouette
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.skeleton import JOINTS44
@@ -22,7 +24,7 @@ from tokenhmr.synthesis import synthesize
 from tokenhmr.synthesis.__main__ import main
 from tokenhmr.synthesis.chunks import CHUNK, Order, picture_generator
 from tokenhmr.synthesis.picture import HIDDEN, VISIBLE
-from tokenhmr.synthesis.scene import PICTURE
+from tokenhmr.synthesis.scene import FRAME, MARGIN, PICTURE
 
 COUNT = 36  # a whole chunk and a part of one
 
@@ -129,13 +131,31 @@ def test_joints_lie_on_the_body_and_the_box_holds_it(shards):
         assert len(row) >= 5
         low = np.array(labels["box_center"]) - np.array(labels["box_size"]) / 2
         high = np.array(labels["box_center"]) + np.array(labels["box_size"]) / 2
-        rows, columns = np.nonzero(mask)
-        # The body between the outermost corners of triangles, and a triangle cut by the picture's edge.
+        assert low.min() >= MARGIN and high.max() <= MARGIN + FRAME
+        framed = mask[MARGIN : MARGIN + FRAME, MARGIN : MARGIN + FRAME]
+        rows, columns = (places + MARGIN for places in np.nonzero(framed))
+        # The body between the outermost corners of triangles, and a triangle cut by the frame's edge.
         np.testing.assert_allclose(low, [columns.min(), rows.min()], atol=6)
         np.testing.assert_allclose(high, [columns.max() + 1, rows.max() + 1], atol=6)
-        if (np.abs(flat[:, :2] - PICTURE / 2) < PICTURE / 2 - 8).all():
+        if (np.abs(flat[:, :2] - PICTURE / 2) < FRAME / 2 - 8).all():
             np.testing.assert_allclose(low, [columns.min(), rows.min()], atol=1.6)
             np.testing.assert_allclose(high, [columns.max() + 1, rows.max() + 1], atol=1.6)
+
+
+def test_augmented_crops_see_the_world_and_not_black_corners(shards):
+    """Share of crop pixels beyond the picture, and beyond the frame, which is where a picture without a margin would end."""
+    usual, generator, beyond = Augmentation(part_chance=0.0), np.random.default_rng(0), []
+    picture, frame = np.full((2, PICTURE, PICTURE), 255, dtype=np.uint8)
+    frame[:MARGIN], frame[-MARGIN:], frame[:, :MARGIN], frame[:, -MARGIN:] = 0, 0, 0, 0
+    for text in members(shards["train"], ".json"):
+        row = read_annotation(text, source_trusted=True)
+        for _ in range(5):
+            change = usual.draw(generator)
+            seen = [prepare(np.repeat(part[..., None], 3, axis=2), row, change).image[0] for part in (picture, frame)]
+            beyond.append([1 - (image > 0).mean() for image in seen])
+    black, without_margin = np.array(beyond).T
+    assert black.mean() < 0.5 * without_margin.mean()
+    assert (black < 0.01).mean() > 1.5 * (without_margin < 0.01).mean()
 
 
 def test_the_person_can_be_told_from_the_background(shards):

@@ -18,7 +18,7 @@ from tokenhmr.synthesis.backgrounds import KINDS, background
 from tokenhmr.synthesis.kernels import LAYERS as FIRST_LAYER
 from tokenhmr.synthesis.kernels import TEXELS, paint, paint_floor
 from tokenhmr.synthesis.poses import read_poses
-from tokenhmr.synthesis.scene import PICTURE, sample_camera, sample_view
+from tokenhmr.synthesis.scene import FRAME, MARGIN, sample_camera, sample_view
 from tokenhmr.synthesis.wardrobe import LAYERS, dress, measure
 
 
@@ -87,7 +87,7 @@ def test_most_cameras_are_level_and_all_headings_occur():
     assert len(np.unique((heading // (np.pi / 4)).astype(int))) == 8
 
 
-def test_the_body_fills_the_picture(body):
+def test_the_body_fills_the_frame(body):
     pose = Pose(
         global_orient=torch.diag(torch.tensor([1.0, -1.0, -1.0])), body=torch.eye(3).expand(23, 3, 3), betas=torch.zeros(10)
     )
@@ -97,8 +97,8 @@ def test_the_body_fills_the_picture(body):
     for seed in range(120):
         camera = sample_camera(vertices, joints, np.random.default_rng(seed))
         pixels = camera.project(vertices)
-        share.append(np.ptp(pixels, axis=0).max() / PICTURE)
-        inside.append(((pixels >= 0) & (pixels < PICTURE)).all(axis=1).mean())
+        share.append(np.ptp(pixels, axis=0).max() / FRAME)
+        inside.append(((pixels >= MARGIN) & (pixels < MARGIN + FRAME)).all(axis=1).mean())
         assert camera.translation[2] > 2
     whole = np.array(share) < 1
     assert 0.6 < whole.mean() < 0.9

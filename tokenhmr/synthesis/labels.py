@@ -4,7 +4,7 @@ Fields (pixels of the picture with x to the right and y down, metres, radians; c
 ``keypoints_2d`` 44 of (x, y, confidence), 1 inside the picture and 0 outside; ``keypoints_3d`` 44 of (x, y, z, confidence),
 the body layer's output without translation (``camera.translation`` moves it before the camera); ``pose`` 24 axis-angles, the
 first turning the body into camera axes; ``betas`` 10 of the body kind ``body``; ``box_center`` and ``box_size`` (width, height)
-around what of the body lies inside the picture.
+around what of the body lies inside the frame: the picture without a margin of 32 pixels on every side (``scene.MARGIN``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from tokenhmr.render.rasterize import extent
-from tokenhmr.synthesis.scene import PICTURE, Camera
+from tokenhmr.synthesis.scene import FRAME, MARGIN, PICTURE, Camera
 
 DIGITS = 5  # behind the point: a hundredth of a millimetre
 
@@ -88,9 +88,9 @@ def pseudo(person: Person, generator: np.random.Generator) -> dict[str, Any]:
 
 
 def box_of(pixels: Float[np.ndarray, "point 2"]) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
-    """Middle and (width, height) of the tight box around the points inside the picture; the picture's own where none is."""
-    inside = pixels[np.all((pixels >= 0) & (pixels <= PICTURE), axis=1)]
-    low, high = extent(inside) if len(inside) else (np.zeros(2), np.full(2, float(PICTURE)))
+    """Middle and (width, height) of the tight box around the points inside the frame; the frame's own where none is."""
+    inside = pixels[np.all((pixels >= MARGIN) & (pixels <= MARGIN + FRAME), axis=1)]
+    low, high = extent(inside) if len(inside) else (np.full(2, float(MARGIN)), np.full(2, float(MARGIN + FRAME)))
     return (low + high) / 2, np.maximum(high - low, 1.0)
 
 

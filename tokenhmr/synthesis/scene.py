@@ -11,7 +11,10 @@ from jaxtyping import Float, Float32, Float64
 
 from tokenhmr.skeleton import JOINTS44
 
-PICTURE = 256  # pixels, both sides
+# Pixels, both sides. The frame is what a photographer would have kept; people are placed in it and boxed within it. The
+# margin around it is for training: a crop that is turned, shifted or made larger shows the world there, and no black corner.
+FRAME, MARGIN = 256, 32
+PICTURE = FRAME + 2 * MARGIN
 
 # Close-ups look at the upper body, as photographs of people do.
 _AIMS = ("nose", "neck", "thorax_mpii", "spine_h36m", "pelvis_mpii", "left_wrist", "right_wrist", "left_knee", "right_knee")
@@ -73,10 +76,10 @@ def sample_view(generator: np.random.Generator) -> View:
 def sample_camera(
     vertices: Float[np.ndarray, "vertex 3"], joints: Float[np.ndarray, "44 3"], generator: np.random.Generator
 ) -> Camera:
-    """A distance and a lens such that the body fills most of the picture, or, every fourth time, more than all of it."""
+    """A distance and a lens such that the body fills most of the frame, or, every fourth time, more than all of it."""
     distance = float(np.exp(generator.uniform(np.log(2.5), np.log(10))))
     middle = np.array([PICTURE / 2, PICTURE / 2])
-    center = middle + np.clip(generator.normal(0, 0.15, size=2), -0.4, 0.4) * PICTURE
+    center = middle + np.clip(generator.normal(0, 0.15, size=2), -0.4, 0.4) * FRAME
     close = generator.random() < 0.25
     share = generator.uniform(1.05, 2.1) if close else generator.uniform(0.62, 0.96)
     aim = JOINTS44.index(str(generator.choice(_AIMS, p=_AIM_SHARE / _AIM_SHARE.sum())))
@@ -88,13 +91,13 @@ def sample_camera(
     for _ in range(3):
         across, down = (x + place[0]) / (z + place[2]), (y + place[1]) / (z + place[2])
         low, high = np.array([across.min(), down.min()]), np.array([across.max(), down.max()])
-        focal = share * PICTURE / float((high - low).max())
+        focal = share * FRAME / float((high - low).max())
         if close:
-            target = middle + jitter * 0.12 * PICTURE
+            target = middle + jitter * 0.12 * FRAME
             now = (joints[aim, :2] + place[:2]) / (joints[aim, 2] + place[2])
         else:
-            free = np.maximum(PICTURE - (high - low) * focal, 0) / 2
-            target = middle + jitter * (0.5 * free + 0.02 * PICTURE)
+            free = np.maximum(FRAME - (high - low) * focal, 0) / 2
+            target = middle + jitter * (0.5 * free + 0.02 * FRAME)
             now = (low + high) / 2
         wanted = (target - center) / focal
         place[:2] += (wanted - now) * distance
