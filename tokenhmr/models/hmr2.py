@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tokenhmr.body import Body
 from tokenhmr.models.discriminator import BodyDiscriminator
-from tokenhmr.models.parts import FACING, IDENTITY, MEAN_CAMERA, build_backbone
+from tokenhmr.models.parts import FACING, IDENTITY, MEAN_CAMERA, build_backbone, look
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.models.transformer import QueryDecoder
 from tokenhmr.rotations import axis_angle_to_matrix, columns_to_matrix, matrix_to_columns, rows_to_matrix
@@ -106,7 +106,7 @@ class HMR2(nn.Module):
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Prediction:
         """Normalised crops of 256x256 to bodies in camera axes, metres, without translation (``camera`` has that)."""
-        features = rearrange(self.backbone(image), "b c h w -> b (h w) c")
+        features = look(self.backbone, image)
         said = self.heads(self.decoder(features))
 
         # Geometry stays in float32, autocast or not: bfloat16 moves vertices by about a millimetre.

@@ -25,6 +25,7 @@ from tokenhmr import __version__
 from tokenhmr.body import Body, load_body
 from tokenhmr.body.files import ASSETS
 from tokenhmr.models.hmr2 import HMR2, build_hmr2
+from tokenhmr.models.parts import in_precision
 from tokenhmr.models.tokenhmr import TokenHMR, build_tokenhmr
 from tokenhmr.models.tokenizer import PoseTokenizer
 
@@ -165,11 +166,13 @@ def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
     return small if small.isfinite().all() else value
 
 
-def load(name_or_dir: str | os.PathLike[str] = "default", *, body: Body | None = None) -> ImageModel:
-    """The image model of a folder, in evaluation mode, on the CPU, in float32.
+def load(name_or_dir: str | os.PathLike[str] = "default", *, body: Body | None = None, precision: str = "fp32") -> ImageModel:
+    """The image model of a folder, in evaluation mode, on the CPU.
 
-    ``body`` is needed when the weights speak of another body than the open one. Raises ``FileNotFoundError`` for a folder
-    that is not there or not complete, and one ``ValueError`` that lists everything that does not fit.
+    ``body`` is needed when the weights speak of another body than the open one. ``precision`` is that of the backbone: fp32,
+    bf16 or fp16 (docs/precision.md says what each costs in accuracy); heads and geometry stay in float32. Raises
+    ``FileNotFoundError`` for a folder that is not there or not complete, and one ``ValueError`` that lists everything that does
+    not fit.
     """
     config = read_config(name_or_dir)
     if config["kind"] == TOKENIZER:
@@ -183,6 +186,7 @@ def load(name_or_dir: str | os.PathLike[str] = "default", *, body: Body | None =
         return build_tokenhmr(**{**numbers, "tokenizer": inside}, body=body)
 
     model = _assemble(build, _folder(name_or_dir), config, "")
+    in_precision(model.backbone, precision)
     model.card = config
     return model
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tokenhmr.body import Body
 from tokenhmr.models.locator import JointLocator, cell_centres
 from tokenhmr.models.mixer import TokenClassifier
-from tokenhmr.models.parts import FACING, IDENTITY, MEAN_CAMERA, build_backbone
+from tokenhmr.models.parts import FACING, IDENTITY, MEAN_CAMERA, build_backbone, look
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.models.transformer import QueryDecoder
 from tokenhmr.rotations import rows_to_matrix
@@ -114,7 +114,7 @@ class TokenHMR(nn.Module):
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Prediction:
         """Normalised crops of 256x256 to bodies in camera axes, metres, without translation (``camera`` has that)."""
         # Look at the picture.
-        features = rearrange(self.backbone(image), "b c h w -> b (h w) c")
+        features = look(self.backbone, image)
         if self.locator is None:
             return self.answer(features)
         located = self.locator(features)
