@@ -29,6 +29,8 @@ class Annotation:
     has_pose: bool
     has_betas: bool
     trusted: bool  # the 3D labels and the camera are exact: plain losses. Otherwise TALS
+    gender: str = "neutral"  # of the body that pose and betas speak of: neutral, male or female
+    mask: int | None = None  # row of the person in the masks of the picture, where it has some
 
 
 _SHAPES = {
@@ -42,6 +44,7 @@ _SHAPES = {
 }
 _FLAGS = ("has_pose", "has_betas", "trusted")
 _NAMES = ("key", "dataset")
+GENDERS = ("neutral", "male", "female")
 
 
 def read_annotation(text: bytes, *, source_trusted: bool) -> Annotation:
@@ -59,22 +62,32 @@ def read_annotation(text: bytes, *, source_trusted: bool) -> Annotation:
     missing = [name for name in (*_NAMES, *_SHAPES, *_FLAGS) if name not in fields]
     if missing:
         raise ValueError(f"no {', '.join(missing)}")
-    arrays = {name: _array(name, fields[name], shape) for name, shape in _SHAPES.items()}
+    arrays = checked_arrays({name: fields[name] for name in _SHAPES})
     has_pose, has_betas, row_trusted = (_flag(name, fields[name]) for name in _FLAGS)
-    for name in ("image_size", "box_size"):
-        if arrays[name].min() <= 0:
-            raise ValueError(f"{name} is {arrays[name].tolist()}, it should be positive")
-    for name in ("keypoints_2d", "keypoints_3d"):
-        if arrays[name][:, -1].min() < 0:
-            raise ValueError(f"{name} has a confidence of {arrays[name][:, -1].min():g}, it should be 0 or more")
+    gender = fields.get("gender", "neutral")
+    if gender not in GENDERS:
+        raise ValueError(f"gender is {gender!r}, it should be one of {', '.join(GENDERS)}")
     return Annotation(
         key=str(fields["key"]),
         dataset=str(fields["dataset"]),
         has_pose=has_pose,
         has_betas=has_betas,
         trusted=row_trusted and source_trusted,
+        gender=gender,
         **arrays,
     )
+
+
+def checked_arrays(values: dict[str, Any]) -> dict[str, Any]:
+    """The seven arrays of an annotation as float32; a ``ValueError`` says which is misshapen, not finite or negative."""
+    arrays = {name: _array(name, values[name], shape) for name, shape in _SHAPES.items()}
+    for name in ("image_size", "box_size"):
+        if arrays[name].min() <= 0:
+            raise ValueError(f"{name} is {arrays[name].tolist()}, it should be positive")
+    for name in ("keypoints_2d", "keypoints_3d"):
+        if arrays[name][:, -1].min() < 0:
+            raise ValueError(f"{name} has a confidence of {arrays[name][:, -1].min():g}, it should be 0 or more")
+    return arrays
 
 
 def _array(name: str, value: Any, shape: tuple[int, ...]) -> Float32[np.ndarray, "*shape"]:

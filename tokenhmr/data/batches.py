@@ -1,81 +1,58 @@
-"""Shards to batches, by many processes at once, for training and for held-out sets.
+"""Files to batches, by many processes at once, for training and for held-out sets.
 
-Every reader (a worker of a rank) knows its share from numbers alone, so nothing has to be handed around: whole shards where
-there are enough of them, else every n-th picture. What cannot be read is named in a warning, counted and skipped. The same
-seed, ranks and workers give the same batches, and ``start`` goes on in the middle without decoding what came before.
+What cannot be read is named in a warning, counted and skipped. The same seed, ranks and workers give the same batches, and
+``start`` goes on in the middle without decoding what came before. The order is made in ``order.py``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
-import torch
+from jaxtyping import UInt8
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from tokenhmr.data.annotation import read_annotation
-from tokenhmr.data.augment import NOTHING, Augmentation, Change, Sample, prepare
+from tokenhmr.data.annotation import Annotation
+from tokenhmr.data.augment import Augmentation, Sample, prepare
 from tokenhmr.data.collate import collate
-from tokenhmr.data.crop import decode_picture, one_thread
-from tokenhmr.data.shards import Raw, Share, Skip, read_shard
+from tokenhmr.data.crop import BBOX_SHAPE, decode_picture, one_thread
+from tokenhmr.data.ledger import Ledger
+from tokenhmr.data.order import Drawn, HeldOutPlan, TrainPlan
+from tokenhmr.data.scene import Scene, Share
 from tokenhmr.data.sources import Source
 from tokenhmr.structs import Batch
 
 log = logging.getLogger(__name__)
 
 _EMPTY_BATCHES = 20  # in a row: then the data are not damaged but wrong
-_ORDERING, _DRAWING, _CHANGING = 1, 2, 3  # streams of chance that have nothing to do with one another
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class TrainPlan:
-    """Endless: sources drawn by weight, shards and pictures in random order, each picture changed by chance."""
+class Delivery(NamedTuple):
+    """What a reader hands over: a batch, or at its end none, and for each source what was seen and skipped for it."""
 
-    sources: tuple[Source, ...]
-    augmentation: Augmentation
-    seed: int
-    buffer: int  # undecoded pictures of each source that wait to be drawn, in each reader
-
-    def read(self, share: Share, skip: Skip) -> Iterator[tuple[Raw, int]]:
-        """Samples of one reader, each with its number in that reader."""
-        generator = np.random.default_rng((self.seed, _DRAWING, share.index))
-        streams = [_shuffled(_endless(source, share, self.seed, skip), self.buffer, generator) for source in self.sources]
-        weights = np.cumsum([source.weight for source in self.sources])
-        for number in itertools.count():
-            drawn = int(np.searchsorted(weights, generator.random() * weights[-1], side="right"))
-            yield next(streams[min(drawn, len(streams) - 1)]), number
-
-    def change(self, share: Share, number: int) -> Change:
-        """What chance does to a sample: it depends on nothing but the sample's number."""
-        return self.augmentation.draw(np.random.default_rng((self.seed, _CHANGING, share.index, number)))
+    batch: Batch | None
+    seen: tuple[int, ...]
+    skipped: tuple[int, ...]
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class HeldOutPlan:
-    """Every picture once, in order, as it is."""
+class Opened(NamedTuple):
+    """The picture at hand, decoded once for all people in it."""
 
-    sources: tuple[Source, ...]
-
-    def read(self, share: Share, skip: Skip) -> Iterator[tuple[Raw, int]]:
-        """Samples of one reader, each with its number in that reader."""
-        raws = (_read_share(source, range(len(source.shards)), share, skip) for source in self.sources)
-        for number, raw in enumerate(itertools.chain.from_iterable(raws)):
-            yield raw, number
-
-    def change(self, share: Share, number: int) -> Change:
-        """None."""
-        return NOTHING
+    scene: Scene
+    people: tuple[Annotation, ...]
+    pixels: UInt8[np.ndarray, "height width 3"]
 
 
 @final
 class ShardBatches:
-    """Batches of a plan. ``rank`` and ``world`` are of processes that train together, ``workers`` read for each of them."""
+    """Batches of a plan. ``rank`` and ``world`` are of processes that train together, ``workers`` read for each of them.
+
+    ``ledger`` counts what has been handed out, not what workers have read ahead.
+    """
 
     def __init__(
         self, *, plan: TrainPlan | HeldOutPlan, batch_size: int, rank: int = 0, world: int = 1, workers: int = 0, start: int = 0
@@ -83,19 +60,29 @@ class ShardBatches:
         if batch_size < 1 or workers < 0 or start < 0 or not 0 <= rank < world:
             raise ValueError(f"batch size {batch_size}, {workers} workers, start {start}, rank {rank} of {world}: impossible")
         shards = [shard for source in plan.sources for shard in source.shards]
-        absent = [str(shard) for shard in shards if not shard.is_file()]
-        if absent or not shards:
-            raise FileNotFoundError(f"no shard at {', '.join(absent)}" if absent else "no shards: the list is empty")
+        absent = [str(shard) for shard in shards if not isinstance(shard, str) and not shard.is_file()]
+        empty = [source.name for source in plan.sources if not source.shards]
+        if absent or empty or not shards:
+            missing = f"no shard at {', '.join(absent)}" if absent else f"no shards of {', '.join(empty)}: the set is empty"
+            raise FileNotFoundError(missing if shards or empty else "no shards: the list is empty")
         self.plan = plan
         self.batch_size = batch_size
         self.rank = rank
         self.world = world
         self.workers = workers
         self.start = start
-        self._skipped = torch.zeros(max(workers, 1), dtype=torch.int64).share_memory_()
-        self._named: set[str] = set()
+        self.ledger = Ledger([source.name for source in plan.sources])
+        self._lost = [0] * len(plan.sources)  # in this worker, since its last delivery
+        self._named: set[tuple[int, str]] = set()
+        self._forwarding = False
 
     def __iter__(self) -> Iterator[Batch]:
+        for delivery in self._deliveries():
+            self.ledger.add(delivery.seen, delivery.skipped)
+            if delivery.batch is not None:
+                yield delivery.batch
+
+    def _deliveries(self) -> Iterator[Delivery]:
         if self.workers == 0:
             return self.read()
         reader = _Reader(self)
@@ -105,48 +92,73 @@ class ShardBatches:
 
     @property
     def skipped(self) -> int:
-        """Samples, and stretches of shards, that could not be read so far by any worker of this rank."""
-        return int(self._skipped.sum())
+        """Samples, and stretches of shards, that could not be read for what this rank was handed."""
+        return int(self.ledger.counts[:, 1].sum())
 
-    def skip(self, what: str, why: str) -> None:
-        """Name what cannot be read in a warning and count it, once however often its shard comes round."""
-        if what not in self._named:
-            self._named.add(what)
-            self._skipped[self._turn()] += 1
-            log.warning("skipped %s: %s", what, why)
+    @property
+    def order(self) -> dict[str, Any]:
+        """What the order of the pictures depends on, beside the files themselves."""
+        chance = {"seed": self.plan.seed, "buffer": self.plan.buffer} if isinstance(self.plan, TrainPlan) else {}
+        sets = [[source.name, len(source.shards), source.weight] for source in self.plan.sources]
+        return {"processes": self.world, "workers": self.workers, "batch_size": self.batch_size, **chance, "sets": sets}
+
+    def skip(self, source: int, what: str, why: str) -> None:
+        """Name what cannot be read in a warning and count it, once however often its file comes round.
+
+        On the way to ``start`` nothing is said: who came by here before has said it.
+        """
+        if (source, what) not in self._named:
+            self._named.add((source, what))
+            if not self._forwarding:
+                self._lost[source] += 1
+                log.warning("skipped %s: %s", what, why)
 
     def _turn(self) -> int:
         """This worker's place in the order of batches: torch asks worker 0 first, also when going on in the middle."""
         info = get_worker_info()
         return 0 if info is None else (info.id + self.start) % self.workers
 
-    def read(self) -> Iterator[Batch]:
-        """The batches of one reader: of the worker that this runs in, or of this process."""
+    def read(self) -> Iterator[Delivery]:
+        """What one reader hands over: the worker that this runs in, or this process."""
         readers, turn = max(self.workers, 1), self._turn()
         share = Share(self.rank * readers + turn, self.world * readers)
-        samples = self.plan.read(share, self.skip)
+        drawn = self.plan.read(share, self.skip)
         done = len(range(turn, self.start, readers))  # batches of this reader among the first ``start``
-        samples = itertools.islice(samples, done * self.batch_size, None)
-        empty = 0
-        while raws := list(itertools.islice(samples, self.batch_size)):
-            rows = [self._sample(raw, self.plan.change(share, number)) for raw, number in raws]
-            whole = [row for row in rows if row is not None]
-            empty = 0 if whole else empty + 1
+        self._forwarding = True
+        for _ in itertools.islice(drawn, done * self.batch_size):
+            pass
+        self._forwarding = False
+        empty, opened = 0, None
+        while turns := list(itertools.islice(drawn, self.batch_size)):
+            rows, seen = [], [0] * len(self._lost)
+            for person in turns:
+                opened, row = self._row(person, share, opened)
+                if row is not None:
+                    rows.append(row)
+                    seen[person.source] += 1
+            empty = 0 if rows else empty + 1
             if empty == _EMPTY_BATCHES:
-                raise ValueError(
-                    f"{empty} batches in a row without one readable picture, the last one being {raws[-1][0].name}"
-                )
-            if whole:
-                yield collate(whole)
+                last = turns[-1].scene.name
+                raise ValueError(f"{empty} batches in a row without one readable picture, the last one being {last}")
+            if rows:
+                yield self._deliver(collate(rows), seen)
+        yield self._deliver(None, [0] * len(self._lost))
 
-    def _sample(self, raw: Raw, change: Change) -> Sample | None:
+    def _deliver(self, batch: Batch | None, seen: Sequence[int]) -> Delivery:
+        lost, self._lost = self._lost, [0] * len(self._lost)
+        return Delivery(batch, tuple(seen), tuple(lost))
+
+    def _row(self, drawn: Drawn, share: Share, opened: Opened | None) -> tuple[Opened | None, Sample | None]:
+        """A person's row, and the picture that is open now."""
+        source = self.plan.sources[drawn.source]
         try:
-            annotation = read_annotation(raw.annotation, source_trusted=raw.trusted)
-            width, height = annotation.image_size.astype(int).tolist()
-            return prepare(decode_picture(raw.picture, (width, height)), annotation, change)
+            if opened is None or opened.scene is not drawn.scene:
+                opened = open_scene(drawn.scene)
+            annotation = boxed(opened.people[drawn.person], source.boxes)
+            return opened, prepare(opened.pixels, annotation, self.plan.change(share, drawn.number))
         except ValueError as reason:
-            self.skip(raw.name, str(reason))
-            return None
+            self.skip(drawn.source, drawn.scene.name, str(reason))
+            return None, None
 
 
 class _Reader(IterableDataset):
@@ -155,8 +167,26 @@ class _Reader(IterableDataset):
     def __init__(self, batches: ShardBatches) -> None:
         self.batches = batches
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Delivery]:
         return self.batches.read()
+
+
+def open_scene(scene: Scene) -> Opened:
+    """Read and decode. A ``ValueError`` says what is wrong with the labels or the picture."""
+    people = scene.people()
+    width, height = people[0].image_size.astype(int).tolist()
+    pixels = decode_picture(scene.picture(), (height, width) if scene.turned else (width, height))
+    return Opened(scene, people, np.ascontiguousarray(np.rot90(pixels, -1)) if scene.turned else pixels)
+
+
+def boxed(annotation: Annotation, rule: str) -> Annotation:
+    """The annotation with the box that a rule (``Source.boxes``) makes the crop of."""
+    if rule == "wide":
+        return annotation
+    side = float(annotation.box_size.max())
+    # The crop widens boxes to 192:256: this is the one that it leaves as it is.
+    square = np.array([side * BBOX_SHAPE[0] / BBOX_SHAPE[1], side], dtype=np.float32)
+    return dataclasses.replace(annotation, box_size=square)
 
 
 def train_batches(
@@ -183,37 +213,6 @@ def held_out_batches(
     """Every picture of every source exactly once over all ranks and workers; a reader's last batch may be smaller."""
     plan = HeldOutPlan(sources=tuple(sources))
     return ShardBatches(plan=plan, batch_size=batch_size, rank=rank, world=world, workers=workers)
-
-
-def _read_share(source: Source, order: Sequence[int], share: Share, skip: Skip) -> Iterator[Raw]:
-    """A reader's share of a source, its shards in the order given."""
-    if len(order) >= share.count:
-        order, share = order[share.index :: share.count], Share(0, 1)
-    for number in order:
-        yield from read_shard(source.shards[number], trusted=source.trusted, share=share, skip=skip)
-
-
-def _endless(source: Source, share: Share, seed: int, skip: Skip) -> Iterator[Raw]:
-    """A source over and over, its shards in a new order each time, which all readers agree on."""
-    for epoch in itertools.count():
-        order = np.random.default_rng((seed, _ORDERING, epoch)).permutation(len(source.shards)).tolist()
-        found = False
-        for raw in _read_share(source, order, share, skip):
-            found = True
-            yield raw
-        if not found and share.count == 1:
-            raise ValueError(f"no picture can be read in the {len(order)} shards of {source.name}")
-        if not found:
-            share = Share(0, 1)  # fewer pictures than readers: rather twice than never
-
-
-def _shuffled(stream: Iterator[Raw], size: int, generator: np.random.Generator) -> Iterator[Raw]:
-    """An endless stream in random order, through a buffer."""
-    buffer = list(itertools.islice(stream, size))
-    for raw in stream:
-        place = int(generator.integers(size))
-        yield buffer[place]
-        buffer[place] = raw
 
 
 def _as_it_is(batch: Any) -> Any:  # what torch would otherwise take apart

@@ -1,101 +1,186 @@
-"""One shard: a webdataset tar of ``<key>.jpg`` and ``<key>.json``, read so that no damage in it goes unnoticed.
+"""Tars in webdataset's layout, read so that no damage in them goes unnoticed, and our own kind of them.
 
-What cannot be read is handed to ``skip`` with its name and the reason, and everything else is still delivered.
+What cannot be read is handed to ``skip`` with its name and the reason, and everything else is still delivered. A tar may lie on
+this machine, behind a command (``pipe:COMMAND``) or at an address (``s3://``, ``gs://``, ``https://``). What comes from afar is
+first copied whole to a temporary file without a name, so that damage is seen in it as well, and half a copy is never used.
 """
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, final
 
+from webdataset.gopen import gopen
 from webdataset.tariterators import group_by_keys
 
-Skip = Callable[[str, str], None]  # what, and why it is skipped
+from tokenhmr.data.annotation import Annotation, read_annotation
+from tokenhmr.data.scene import Asked, Scene, Skip
 
-_PICTURES = ("jpg", "jpeg", "png")
-
-
-class Raw(NamedTuple):
-    """A picture and its annotation as they lie in a shard."""
-
-    name: str  # shard and key, for messages
-    picture: bytes
-    annotation: bytes
-    trusted: bool
+PICTURES = ("jpg", "jpeg", "png")
 
 
-class Share(NamedTuple):
-    """Which part of the data a reader reads: the ``index``-th of ``count``."""
+@final
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A file inside a tar, read when it is asked for."""
 
-    index: int
-    count: int
+    place: Path | IO[bytes]  # of the tar: a path, or the open copy of one from afar
+    start: int
+    size: int
 
-
-def read_shard(path: Path, *, trusted: bool, share: Share, skip: Skip) -> Iterator[Raw]:
-    """Every ``share.count``-th picture of a tar, in order. Members of other kinds (masks) are not even read."""
-    try:
-        # ignore_zeros: reading goes on behind a damaged header. Closed by the ``with`` below.
-        tar = tarfile.open(path, "r:", ignore_zeros=True)  # noqa: SIM115
-    except (tarfile.TarError, OSError) as reason:
-        skip(path.name, f"no tar: {reason}")
-        return
-    with tar:
-        files = ({"fname": member.name, "data": member, "__url__": path.name} for member in _members(path, tar, skip))
-        for position, sample in enumerate(group_by_keys(files, handler=_twice(path, skip))):
-            if position % share.count != share.index:
-                continue
-            name = f"{path.name}/{sample['__key__']}"
-            picture = next((sample[kind] for kind in _PICTURES if kind in sample), None)
-            if picture is None or "json" not in sample:
-                kinds = sorted(kind for kind in sample if not kind.startswith("__"))
-                skip(name, f"has only {', '.join(kinds)}: a picture and a json make a sample")
-                continue
-            try:
-                yield Raw(name, _payload(tar, picture), _payload(tar, sample["json"]), trusted)
-            except (tarfile.TarError, OSError) as reason:
-                skip(name, f"cut off: {reason}")
+    def read(self) -> bytes:
+        """Its bytes; a ``ValueError`` when the tar does not hold all of them any more, or cannot be read."""
+        try:
+            if isinstance(self.place, Path):
+                with self.place.open("rb", buffering=0) as tar:
+                    data = os.pread(tar.fileno(), self.size, self.start)
+            else:
+                data = os.pread(self.place.fileno(), self.size, self.start)
+        except OSError as reason:
+            raise ValueError(f"cannot be read: {reason}") from reason
+        if len(data) < self.size:
+            raise ValueError(f"cut off: {len(data)} of {self.size} bytes")
+        return data
 
 
-def _members(path: Path, tar: tarfile.TarFile, skip: Skip) -> Iterator[tarfile.TarInfo]:
+@final
+@dataclass(frozen=True)
+class TarSample:
+    """The files of one key, by their endings."""
+
+    name: str  # tar and key, for messages
+    key: str
+    files: dict[str, Piece]
+
+    def picture(self) -> Piece | None:
+        """The picture among them."""
+        return next((self.files[kind] for kind in PICTURES if kind in self.files), None)
+
+
+@final
+@dataclass(frozen=True)
+class OwnShards:
+    """Our own tars: ``<key>.jpg`` and ``<key>.json``, one person each (``docs/data.md`` has the fields)."""
+
+    def read(self, path: str, asked: Asked) -> Iterator[Scene]:
+        """Every person; members of other kinds (masks) are not even read."""
+        for sample in tar_samples(path, asked, needs="json"):
+            picture = sample.picture()
+            assert picture is not None
+            yield Scene(name=sample.name, count=1, people=_row(sample.files["json"], asked.trusted), picture=picture.read)
+
+
+def _row(piece: Piece, trusted: bool) -> Callable[[], tuple[Annotation, ...]]:
+    return lambda: (read_annotation(piece.read(), source_trusted=trusted),)
+
+
+def is_remote(path: str) -> bool:
+    """Whether a tar comes from afar: through a command, or from an address."""
+    return path.startswith("pipe:") or "://" in path
+
+
+def short_name(path: str) -> str:
+    """What messages call a tar."""
+    return path if path.startswith("pipe:") else path.rpartition("/")[2]
+
+
+def tar_samples(path: str, asked: Asked, *, needs: str) -> Iterator[TarSample]:
+    """The share's samples of a tar, in order, of those that have a picture and a file that ends with ``needs``."""
+    name, skip = short_name(path), asked.skip
+    with ExitStack() as opened:
+        try:
+            place, length = _fetch(path)
+            # The copy of a tar from afar is closed with its last piece.
+            file = opened.enter_context(place.open("rb")) if isinstance(place, Path) else place
+            # ignore_zeros: reading goes on behind a damaged header.
+            tar = opened.enter_context(tarfile.open(fileobj=file, mode="r:", ignore_zeros=True))
+        except (tarfile.TarError, OSError, ValueError) as reason:
+            skip(name, f"no tar: {reason}")
+            return
+        files = ({"fname": member.name, "data": member, "__url__": name} for member in _members(name, tar, length, skip))
+        for position, sample in enumerate(group_by_keys(files, handler=_twice(name, skip))):
+            if asked.share.holds(position):
+                found = _found(sample, name, place)
+                lack = _lack(found, needs, length)
+                if lack:
+                    skip(found.name, lack)
+                else:
+                    yield found
+
+
+def _found(sample: dict[str, Any], name: str, place: Path | IO[bytes]) -> TarSample:
+    members = {kind: member for kind, member in sample.items() if isinstance(member, tarfile.TarInfo)}
+    pieces = {kind: Piece(place, member.offset_data, member.size) for kind, member in members.items()}
+    return TarSample(f"{name}/{sample['__key__']}", str(sample["__key__"]), pieces)
+
+
+def _lack(sample: TarSample, needs: str, length: int) -> str:
+    """What a sample lacks, in words; nothing where it is whole."""
+    picture, label = sample.picture(), sample.files.get(needs)
+    if picture is None or label is None:
+        return f"has only {', '.join(sorted(sample.files))}: a picture and a {needs} make a sample"
+    cut = max(picture.start + picture.size, label.start + label.size) > length
+    return f"cut off: the tar ends at byte {length}" if cut else ""
+
+
+def _fetch(path: str) -> tuple[Path | IO[bytes], int]:
+    """Where a tar can be read from, and its length in bytes."""
+    if not is_remote(path):
+        return Path(path), Path(path).stat().st_size
+    command = path
+    if path.startswith("s3://"):  # webdataset knows http(s) and gs by itself
+        command = f"pipe:aws s3 cp {shlex.quote(path)} -"
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as its pieces)
+    with gopen(command) as stream:
+        shutil.copyfileobj(stream, copy, 1 << 20)
+    length = copy.tell()
+    if not length:
+        raise ValueError("nothing came")
+    copy.flush()
+    copy.seek(0)
+    return copy, length
+
+
+def _members(name: str, tar: tarfile.TarFile, length: int, skip: Skip) -> Iterator[tarfile.TarInfo]:
     """The files of a tar. Python's reader passes over damage in silence, so the bytes between members are looked at."""
     end = 0
     while True:
         try:
             member = tar.next()
         except (tarfile.TarError, OSError) as reason:
-            skip(path.name, f"ends early: {reason}")
+            skip(name, f"ends early: {reason}")
             return
         if member is None:
             break
         if member.offset > end and any(_between(tar, end, member.offset)):
-            skip(f"{path.name} at bytes {end} to {member.offset}", "no header can be read")
+            skip(f"{name} at bytes {end} to {member.offset}", "no header can be read")
         end = tar.offset
         # A shard is read once: nothing is remembered.
         tar.members = []  # pyright: ignore[reportAttributeAccessIssue]
         if member.isreg():
             yield member
-    rest = _between(tar, end, path.stat().st_size)
+    rest = _between(tar, end, length)
     if not rest or any(rest):
-        skip(path.name, f"has no end mark after byte {end}: it is cut off or damaged there")
+        skip(name, f"has no end mark after byte {end}: it is cut off or damaged there")
 
 
 def _between(tar: tarfile.TarFile, start: int, stop: int) -> bytes:
     assert tar.fileobj is not None
     tar.fileobj.seek(start)
-    return tar.fileobj.read(stop - start)
+    return tar.fileobj.read(max(stop - start, 0))
 
 
-def _payload(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    opened = tar.extractfile(member)
-    assert opened is not None  # only regular files come here
-    return opened.read()
-
-
-def _twice(path: Path, skip: Skip) -> Callable[[Exception], bool]:
+def _twice(name: str, skip: Skip) -> Callable[[Exception], bool]:
     def handle(reason: Exception) -> bool:
-        skip(path.name, f"names a member twice: {reason.args[0]}")
+        skip(name, f"names a member twice: {reason.args[0]}")
         return True
 
     return handle
