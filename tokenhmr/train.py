@@ -27,6 +27,7 @@ from tokenhmr.training.loop import fit
 from tokenhmr.training.pictures import prediction_grid
 from tokenhmr.training.resume import read_checkpoint, write_checkpoint
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
+from tokenhmr.training.seen import Seen
 
 EVALUATION_BATCH = 32
 
@@ -70,8 +71,8 @@ def find_pictures(config: DictConfig, folder: Path, accelerator: Accelerator) ->
             write_pictures(config, root, accelerator)
         accelerator.wait_for_everyone()
     return Pictures(
-        train=read_data_list(list_path(config.data_list), root=root),
-        held_out=read_data_list(list_path(config.held_out), root=root),
+        train=read_data_list(list_path(config.data_list), root=root, body=config.body),
+        held_out=read_data_list(list_path(config.held_out), root=root, body=config.body),
     )
 
 
@@ -178,8 +179,10 @@ def train(config: DictConfig) -> None:
         accelerator=accelerator, folder=folder, steps=config.steps, start=start, log_every=config.log_every,
         config=plain_settings(config),
     ) as run:  # fmt: skip
+        seen = Seen(batches=batches, run=run, start=start)
 
         def save(step: int) -> None:
+            seen.save(step)
             if run.main:
                 write_checkpoint(checkpoint, step=step, model=plain, optimizer=optimizer, schedule=schedule)
 
@@ -197,6 +200,7 @@ def train(config: DictConfig) -> None:
             save_every=config.save_every, evaluate_every=config.evaluate_every, report=run.report, save=save,
             evaluate=evaluate, start=start,
         )  # fmt: skip
+        seen.say()
         conclude(config, plain, pictures, run)
 
 

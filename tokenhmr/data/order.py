@@ -49,8 +49,7 @@ class TrainPlan:
         streams = []
         for place, source in enumerate(self.sources):
             size = max(_SMALLEST_BUFFER, round(self.buffer * source.weight / weights[-1]))
-            scenes = _endless(source, place, share, self.seed, skip)
-            streams.append(_people(_shuffled(scenes, size, generator)))
+            streams.append(_people(_endless(source, place, share, self.seed, skip, size, generator)))
         for number in itertools.count():
             drawn = int(np.searchsorted(weights, generator.random() * weights[-1], side="right"))
             place = min(drawn, len(streams) - 1)
@@ -98,13 +97,18 @@ def _share_of(
         yield from source.scenes(number, skip=skip_here, share=share, order=order)
 
 
-def _endless(source: Source, place: int, share: Share, seed: int, skip: SourceSkip) -> Iterator[Scene]:
-    """A source over and over, its files in a new order each time, which all readers agree on."""
+def _endless(
+    source: Source, place: int, share: Share, seed: int, skip: SourceSkip, size: int, generator: np.random.Generator
+) -> Iterator[Scene]:
+    """A source over and over, in a new order each time: its files in one that all readers agree on, then through a buffer.
+
+    The buffer is emptied before the files come round again, so that nothing comes twice before everything came once.
+    """
     for epoch in itertools.count():
         chance = (seed, _ORDERING, epoch)
         files = np.random.default_rng(chance).permutation(len(source.shards)).tolist()
         found = False
-        for scene in _share_of(source, place, files, share, skip, chance):
+        for scene in _shuffled(_share_of(source, place, files, share, skip, chance), size, generator):
             found = True
             yield scene
         if not found and share.count == 1:
@@ -120,9 +124,11 @@ def _people(scenes: Iterator[Scene]) -> Iterator[tuple[Scene, int]]:
 
 
 def _shuffled(stream: Iterator[Scene], size: int, generator: np.random.Generator) -> Iterator[Scene]:
-    """An endless stream in random order, through a buffer."""
+    """A stream in random order, through a buffer."""
     buffer = list(itertools.islice(stream, size))
     for scene in stream:
         place = int(generator.integers(size))
         yield buffer[place]
         buffer[place] = scene
+    for place in generator.permutation(len(buffer)).tolist():
+        yield buffer[place]
