@@ -13,7 +13,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from tokenhmr.body import Body, load_body
 from tokenhmr.data.annotation import Annotation
@@ -93,9 +93,7 @@ def _body(kind: str) -> Body:
     return load_body(kind)
 
 
-def body_joints(
-    kind: str, pose: Float32[np.ndarray, "24 3"] | np.ndarray, betas: Float32[np.ndarray, "10"] | np.ndarray
-) -> Float32[np.ndarray, "44 3"]:
+def body_joints(kind: str, pose: Float[np.ndarray, "24 3"], betas: Float[np.ndarray, "10"]) -> Float32[np.ndarray, "44 3"]:
     """The 44 joints of a posed body, metres, without translation."""
     body = _body(kind)
     rotations = axis_angle_to_matrix(torch.from_numpy(np.asarray(pose, dtype=np.float32)))[None]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Shaped
 
 from tokenhmr.data.annotation import Annotation
 from tokenhmr.data.scene import Asked, Scene, known, size_array
@@ -89,7 +89,7 @@ def read_json(path: Path, what: str) -> Any:
         raise ValueError(f"{path} is no JSON: {reason}") from reason
 
 
-def columns(arrays: dict[str, np.ndarray], path: str, needed: Iterable[str]) -> int:
+def columns(arrays: dict[str, Any], path: str, needed: Iterable[str]) -> int:
     """How many rows a table has; a ``ValueError`` when a needed column is not there or columns differ in length."""
     missing = [name for name in needed if name not in arrays]
     if missing:
@@ -100,6 +100,6 @@ def columns(arrays: dict[str, np.ndarray], path: str, needed: Iterable[str]) -> 
     return next(iter(lengths.values()))
 
 
-def texts(column: np.ndarray) -> list[str]:
+def texts(column: Shaped[np.ndarray, " row"]) -> list[str]:
     """A column of text, whatever kind of text."""
     return [item.decode() if isinstance(item, bytes) else str(item) for item in column.tolist()]
