@@ -9,8 +9,21 @@ from typing import Any
 import numpy as np
 
 from tests.fixture_tools import (
-    PEOPLE, SIDE, Fixture, axis_angles, bedlam_person, chance, flat, four_d_person, four_d_tar, jpeg, npz, png, put, space,
-)  # fmt: skip
+    PEOPLE,
+    SIDE,
+    Fixture,
+    axis_angles,
+    bedlam_person,
+    chance,
+    flat,
+    four_d_person,
+    four_d_tar,
+    jpeg,
+    npz,
+    png,
+    put,
+    space,
+)
 from tests.pictures import picture, write_shard
 
 
