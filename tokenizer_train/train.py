@@ -14,11 +14,13 @@ from torch import Tensor
 
 from tokenhmr.body import load_body
 from tokenhmr.body.key_poses import sample
+from tokenhmr.data.mixtures import Mixture, read_mixture, read_motion_list
 from tokenhmr.data.mocap import read_motion
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.tokenizer import evaluate_tokenizer
 from tokenhmr.models.pretrained import load_tokenizer, read_config, save_pretrained
 from tokenhmr.models.tokenizer import PoseTokenizer
+from tokenhmr.resources import data_list_folder
 from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows
 from tokenhmr.training.loop import fit
 from tokenhmr.training.motion import PoseBatches
@@ -28,15 +30,31 @@ from tokenhmr.training.run import Run, make_accelerator, weights_agree
 SPLITS = ("train", "val", "test")
 
 
-def read_splits(config: DictConfig) -> dict[str, Float[Tensor, "frame 21 3 3"]]:
-    """Body rotations of each split; embedded poses, drawn from a seed of its own for each split, without a data path."""
-    if config.data is not None:
+def list_path(name: str) -> Path:
+    """A list of ours by name, or a path."""
+    ours = data_list_folder() / f"{name}.yaml"
+    return ours if ours.is_file() else Path(name)
+
+
+def read_splits(config: DictConfig) -> tuple[dict[str, Float[Tensor, "frame 21 3 3"]], Mixture | None]:
+    """Body rotations of each split, and the mixture that the training frames are, if a list says so.
+
+    Without a data path: embedded poses, drawn from a seed of its own for each split.
+    """
+    mixtures: dict[str, Mixture] = {}
+    if config.data_list is not None:
+        if config.data is None:
+            raise ValueError("data_list names sets below a data folder: say data=DIR too")
+        sets = read_motion_list(list_path(config.data_list))
+        mixtures = {split: read_mixture(sets, split, Path(config.data)) for split in SPLITS}
+        poses = {split: mixture.body_pose for split, mixture in mixtures.items()}
+    elif config.data is not None:
         poses = {split: read_motion(Path(config.data) / split).body_pose for split in SPLITS}
     else:
         poses = {
             split: sample(config.embedded, np.random.default_rng([config.seed, number])) for number, split in enumerate(SPLITS)
         }
-    return {split: axis_angle_to_matrix(torch.from_numpy(pose)) for split, pose in poses.items()}
+    return {split: axis_angle_to_matrix(torch.from_numpy(pose)) for split, pose in poses.items()}, mixtures.get("train")
 
 
 class BestWeights:
@@ -67,7 +85,7 @@ def train(config: DictConfig) -> None:
     folder = Path(config.out)
     accelerator = make_accelerator(precision=config.precision, folder=folder)
     torch.manual_seed(config.seed)
-    splits = read_splits(config)
+    splits, mixture = read_splits(config)
     body = load_body(config.body).to(accelerator.device)
 
     model = instantiate(config.tokenizer)
@@ -85,7 +103,8 @@ def train(config: DictConfig) -> None:
     batches = PoseBatches(
         rotations=splits["train"], batch_size=config.batch_size, seed=config.seed, start=start, mirror=config.mirror,
         noise_period=config.noise_period, mix=config.mix, jitter_degrees=config.jitter_degrees, widen_from=config.widen_from,
-        **place,
+        part=None if mixture is None else torch.from_numpy(mixture.part),
+        weights=() if mixture is None else mixture.weights, **place,
     )  # fmt: skip
     stride = max(1, len(splits["val"]) // config.evaluate_frames)
 
@@ -95,6 +114,11 @@ def train(config: DictConfig) -> None:
     ) as run:  # fmt: skip
         if config.data is None:
             run.say("No data path: training on poses embedded in the package. A smoke run; data=DIR trains on motion capture.")
+        if mixture is not None:
+            frames = np.bincount(mixture.part).tolist()
+            parts = zip(mixture.names, frames, mixture.weights, strict=True)
+            total = sum(mixture.weights)
+            run.say("mixture: " + ", ".join(f"{name} {count} frames {weight / total:.1%}" for name, count, weight in parts))
 
         def save(step: int) -> None:
             if accelerator.is_main_process:

@@ -1,7 +1,8 @@
 """Body poses from motion capture files in AMASS layout.
 
 Two layouts are read: AMASS itself, ``poses`` of (frames, at least 66) with the root first (SMPL, SMPL-H or SMPL-X alike), and
-``pose_body`` of (frames, 63), as in AMASS's SMPL-X release and TokenHMR's prepared sets. Axis-angle, radians.
+``pose_body`` of (frames, 63), as in AMASS's SMPL-X release and TokenHMR's prepared sets, which say in ``name`` what clip each
+frame is of. Axis-angle, radians.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import logging
 import re
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float, Float32, Int64, Shaped
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +44,13 @@ def read_motion(path: Path) -> Motion:
     if not path.exists():
         raise FileNotFoundError(f"no motion at {path}")
     if path.is_file():
-        return _join([(path.stem, subject_of(path, path.parent), read_clip(path))])
-    clips = []
+        return _join(_clips(path, path.parent, path.stem))
+    clips: list[tuple[str, str, Float32[np.ndarray, "_ 21 3"]]] = []
     for file in sorted(path.rglob("*.npz")):
         try:
-            poses = read_clip(file)
+            clips += _clips(file, path, file.relative_to(path).with_suffix("").as_posix())
         except ValueError as reason:
             log.warning("left out: %s", reason)
-            continue
-        clips.append((file.relative_to(path).with_suffix("").as_posix(), subject_of(file, path), poses))
     if not clips:
         raise ValueError(f"no .npz with motion below {path}")
     return _join(clips)
@@ -58,7 +58,7 @@ def read_motion(path: Path) -> Motion:
 
 def read_clip(file: Path) -> Float32[np.ndarray, "frame 21 3"]:
     """One file's body poses, axis-angle of SMPL joints 1 to 21; a ``ValueError`` names the file and what is wrong with it."""
-    rows = _body_columns(file, _load(file))
+    rows = _body_columns(file, load_arrays(file, _LAYOUTS))
     if not len(rows):
         raise ValueError(f"{file} has no frames")
     if not np.isfinite(rows).all():
@@ -76,17 +76,35 @@ def subject_of(file: Path, root: Path) -> str:
     return found.group() if found else file.stem
 
 
-def _load(file: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file; of those that are not motion, only the names."""
+def load_arrays(file: Path, wanted: Sequence[str]) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """The arrays of a file; of those that are not wanted, only the names. No pickle is opened."""
     try:
         with file.open("rb") as stream:
             if not zipfile.is_zipfile(stream):
                 raise ValueError("no zip archive")
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as archive:
-                return {name: archive[name] if name in _LAYOUTS else np.empty(0) for name in archive.files}
+                return {name: archive[name] if name in wanted else np.empty(0) for name in archive.files}
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, ValueError) as reason:
         raise ValueError(f"{file} cannot be read as npz: {reason}") from reason
+
+
+def _clips(file: Path, root: Path, name: str) -> list[tuple[str, str, Float32[np.ndarray, "_ 21 3"]]]:
+    """Name, subject and poses of each clip in a file: one, or as many as a prepared set was made of."""
+    poses = read_clip(file)
+    names = load_arrays(file, ("name",)).get("name")
+    if names is None or names.shape != (len(poses),) or names.dtype.kind != "U":
+        return [(name, subject_of(file, root), poses)]
+    starts = np.flatnonzero(np.concatenate([[True], names[1:] != names[:-1]]))
+    clips = zip(names[starts].tolist(), np.split(poses, starts[1:]), strict=True)
+    return [(clip, _subject_in_set(Path(clip)), rows) for clip, rows in clips]
+
+
+def _subject_in_set(clip: Path) -> str:
+    """The set and the folder of the subject in it; in a set without folders, what the clip's own name says."""
+    top = Path(clip.parts[0]) if len(clip.parts) > 1 else Path()
+    subject = subject_of(clip, top)
+    return subject if clip.parent == top else f"{top}/{subject}"
 
 
 def _body_columns(file: Path, arrays: dict[str, np.ndarray]) -> Float[np.ndarray, "frame 63"]:

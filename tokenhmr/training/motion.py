@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows, mirror_matrix
@@ -77,8 +77,35 @@ def jitter(
     return rotations @ axis_angle_to_matrix(turn)
 
 
+def epoch_order(
+    part: Int[Tensor, " frame"] | None, weights: Sequence[float], count: int, generator: torch.Generator
+) -> Int[Tensor, " frame"]:
+    """Which of ``count`` frames an epoch shows, in order: each once, or, with a ``part`` for each, parts by their weights.
+
+    TokenHMR draws a part for every frame anew; here each part has its share of every epoch exactly (rounded to a frame), and
+    inside a part no frame comes twice before all have come once.
+    """
+    if part is None:
+        return torch.randperm(count, generator=generator)
+    wanted = torch.tensor(weights, dtype=torch.float64)
+    wanted = wanted / wanted.sum() * count
+    shares = wanted.floor().long()
+    # What rounding leaves goes to the largest remainders.
+    rest = count - int(shares.sum())
+    shares[(wanted - shares).argsort(descending=True, stable=True)[:rest]] += 1
+    chosen = []
+    for number, share in enumerate(shares.tolist()):
+        rows = torch.nonzero(part == number).flatten()
+        rounds = [rows[torch.randperm(len(rows), generator=generator)] for _ in range(-(-share // len(rows)))]
+        chosen.append(torch.cat([rows[:0], *rounds])[:share])
+    order = torch.cat(chosen)
+    return order[torch.randperm(len(order), generator=generator)]
+
+
 class PoseBatches:
     """All frames in random order, epoch after epoch, as this process's share of each batch.
+
+    With a mixture (``part`` and ``weights``) an epoch is as long, and its parts come by their weights: see ``epoch_order``.
 
     What a step sees depends on the seed and the step alone: a resumed run goes on with the very next batch, and two
     processes with half the batch each see what one process with the whole batch would.
@@ -96,6 +123,8 @@ class PoseBatches:
         mix: float = 0.0,  # share of poses put together from several
         jitter_degrees: float = 0.0,
         widen_from: int = 0,  # step at which mixing and jitter begin
+        part: Int[Tensor, " frame"] | None = None,  # the row of ``weights`` that each frame counts to
+        weights: Sequence[float] = (),  # how often each part is drawn
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -103,7 +132,11 @@ class PoseBatches:
             raise ValueError(f"a batch of {batch_size} cannot be shared equally by {world} processes")
         if len(rotations) < batch_size:
             raise ValueError(f"{len(rotations)} poses are too few for a batch of {batch_size}")
-        self.rotations = rotations
+        if part is not None and sorted(set(part.tolist())) != list(range(len(weights))):
+            raise ValueError(
+                f"{len(weights)} weights for parts {sorted(set(part.tolist()))}: each needs frames, in order from 0"
+            )
+        self.rotations, self.part, self.weights = rotations, part, tuple(weights)
         self.batch_size, self.seed, self.start = batch_size, seed, start
         self.noise_period, self.mirror = noise_period, mirror
         self.mix, self.jitter_degrees, self.widen_from = mix, jitter_degrees, widen_from
@@ -116,7 +149,7 @@ class PoseBatches:
         while True:
             if step // per_epoch != epoch:
                 epoch = step // per_epoch
-                order = torch.randperm(len(self.rotations), generator=self._generator(1, epoch))
+                order = epoch_order(self.part, self.weights, len(self.rotations), self._generator(1, epoch))
             first = step % per_epoch * self.batch_size
             yield self._batch(order[first : first + self.batch_size], step)
             step += 1
