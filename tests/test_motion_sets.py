@@ -15,7 +15,6 @@ from tokenhmr.data.mixtures import read_mixture, read_motion_list
 from tokenhmr.data.mocap import read_motion
 from tokenhmr.data.motion.clips import Sampling, rows_at_rate
 from tokenhmr.data.prepare import main
-from tokenhmr.training.motion import PoseBatches, epoch_order
 
 
 def generator():
@@ -176,53 +175,6 @@ def test_a_wrong_list_of_sets_is_refused(tmp_path, text, message):
         read_motion_list(tmp_path / "list.yaml")
 
 
-# ------------------------------------------------------------------------------------------------ drawing by weights
-
-
-def test_an_epoch_of_a_mixture_has_every_part_by_its_weight():
-    part = torch.tensor([0] * 70 + [1] * 25 + [2] * 5)
-    order = epoch_order(part, (0.2, 0.3, 0.5), 100, torch.Generator().manual_seed(1))
-    shown = torch.bincount(order, minlength=100)
-    assert [int(shown[part == number].sum()) for number in range(3)] == [20, 30, 50]
-    for number in range(3):  # nothing twice before all have come once
-        counts = shown[part == number]
-        assert counts.max() - counts.min() <= 1
-    assert not torch.equal(order, order.sort().values)
-    third = epoch_order(part, (1.0, 1.0, 1.0), 100, torch.Generator().manual_seed(1))
-    assert sorted(torch.bincount(part[third]).tolist()) == [33, 33, 34]  # rounding loses no frame
-
-
-def test_a_mixture_of_one_part_is_an_ordinary_epoch():
-    order = epoch_order(torch.zeros(30, dtype=torch.long), (0.7,), 30, torch.Generator().manual_seed(2))
-    assert sorted(order.tolist()) == list(range(30))
-
-
-def test_batches_of_a_mixture_go_on_in_the_middle_and_are_shared_by_processes():
-    rotations = torch.eye(3).repeat(40, 21, 1, 1) * torch.arange(1.0, 41.0)[:, None, None, None]  # each frame is known by sight
-    part = torch.tensor([0] * 30 + [1] * 10)
-    common = {
-        "rotations": rotations,
-        "batch_size": 8,
-        "seed": 3,
-        "mirror": 0.0,
-        "noise_period": 0,
-        "part": part,
-        "weights": (1.0, 3.0),
-    }
-
-    def seen(count, **changes):
-        batches = iter(PoseBatches(**(common | changes)))
-        return [next(batches).rotations[:, 0, 0, 0].tolist() for _ in range(count)]
-
-    assert seen(9)[4:] == seen(5, start=4)
-    halves = zip(seen(3, rank=0, world=2), seen(3, rank=1, world=2), strict=True)
-    assert [one + other for one, other in halves] == seen(3)
-    rare = sum(value > 30 for batch in seen(5) for value in batch)
-    assert rare == 30  # three quarters of 40, though they are a quarter of the frames
-    with pytest.raises(ValueError, match=r"3 weights for parts \[0, 1\]"):
-        PoseBatches(**(common | {"weights": (1.0, 1.0, 1.0)}))
-
-
 # ------------------------------------------------------------------------------------------------ commands
 
 
@@ -279,7 +231,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_go_on(tmp_path, caps
         ("amass RAW --list nothing --out OUT", "no list of motion sets at nothing"),
         ("amass RAW --list tokenizer_amass --out OUT --every 3", "a list has its own rules"),
         ("amass RAW --out OUT", "should end in .npz"),
-        ("amass RAW --out OUT.npz", "no .npz file in"),
+        ("amass RAW --out OUT.npz", "no .npz or .pkl file in"),
         ("amass RAW --out OUT.npz --trim 0.7", "trim 0.7"),
         ("bvh /nowhere --out OUT", "no file or folder /nowhere"),
         ("bvh RAW RAW/../raw2 --out OUT", "several files are called walk"),

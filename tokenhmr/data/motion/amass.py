@@ -1,8 +1,8 @@
 """AMASS and MOYO as they are unpacked.
 
-AMASS: ``.npz``, SMPL+H (``poses``, ``mocap_framerate``) or SMPL-X (``pose_body``, ``mocap_frame_rate``). MOYO: its own pickles of
-SMPL or SMPL-X (``body_pose``, ``global_orient``, ``transl``, ``betas``), 30 frames a second; they are read without running what
-is in them. The body's 21 joints turn against their parents: where is up does not matter to them.
+AMASS: ``.npz``, SMPL+H (``poses``, ``mocap_framerate``) or SMPL-X (``pose_body``, ``mocap_frame_rate``). MOYO: its own pickles
+of SMPL or SMPL-X (``body_pose``, ``global_orient``, ``transl``, ``betas``), 30 frames a second; they are read without running
+what is in them. The body's 21 joints turn against their parents: where is up does not matter to them.
 """
 
 from __future__ import annotations
@@ -70,7 +70,5 @@ def first_betas(file: Path, betas: Shaped[np.ndarray, "..."] | None) -> Float32[
 
 def gender_word(gender: Shaped[np.ndarray, "..."] | None) -> str:
     """AMASS says gender as text, and in some sets as the bytes of text."""
-    value = _BODY_COLUMNS = 63
-_MOYO_RATE = 30.0
-_FALLBACK_GENDER if gender is None or gender.size != 1 else gender.reshape(-1)[0]
+    value = _FALLBACK_GENDER if gender is None or gender.size != 1 else gender.reshape(-1)[0]
     return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
