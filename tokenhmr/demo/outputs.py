@@ -34,6 +34,14 @@ OUTPUTS = {
                    files="side.png: the same bodies from the side"),
     "obj": Output(module="export", function="write_meshes", usual=True, of=("picture",),
                   files="person_0.obj ...: a mesh for each person in camera space"),
+    "glb": Output(module="gltf", function="write_glb",
+                  files="people.glb: everyone as skinned, animated meshes (Blender, Unity, three.js, ...); y up"),
+    "bvh": Output(module="bvh", function="write_bvh", files="person_0.bvh ...: the skeleton in motion; metres, y up"),
+    "amass": Output(module="amass", function="write_amass",
+                    files="person_0.amass.npz ...: parameters in AMASS's layout; z up"),
+    "csv": Output(module="tables", function="write_csv", files="joints.csv: every joint of everyone in 3D and in pixels"),
+    "viewer": Output(module="viewer", function="write_viewer",
+                     files="viewer.html: picture beside the bodies in 3D; opens in any browser, needs no network"),
 }  # fmt: skip
 
 

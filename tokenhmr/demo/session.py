@@ -18,6 +18,9 @@ from tokenhmr.demo.predictor import Person, Predictor
 from tokenhmr.demo.scene import Camera, Frame, People, Scene
 from tokenhmr.models.pretrained import load
 
+# Files of an earlier run that would be taken for this one's, where it writes none of its own.
+LEFT_OVER = ("overlay.png", "side.png", "people.glb", "joints.csv", "viewer.html", "licences.txt")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tools:
@@ -122,8 +125,7 @@ def people_of(people: Sequence[Person], body: Body, *, frame: int = 0) -> People
 def write(people: People, scene: Scene, folder: Path, outputs: Sequence[str]) -> None:
     """Write every output that is asked for into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    # Results of an earlier run would be taken for this one's.
-    for old in (*folder.glob("person_*.obj"), folder / "overlay.png", folder / "side.png"):
+    for old in (*folder.glob("person_*.*"), *(folder / name for name in LEFT_OVER)):
         old.unlink(missing_ok=True)
     for writer in find_writers(outputs, kind="clip" if scene.moves else "picture"):
         writer(people, scene, folder)
