@@ -1,0 +1,188 @@
+"""Every experiment composes, says what it should, is of the size it names, and trains one step at reduced width."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from tests.conftest import ROOT
+from tests.pictures import sample_files, write_tar
+from tokenhmr.body import load_body
+from tokenhmr.models.pretrained import save_pretrained
+from tokenhmr.models.tokenizer import PoseTokenizer
+from tokenhmr.resources import config_folder
+from tokenhmr.train import train
+from tokenhmr.training.bodies import read_real_bodies
+from tokenhmr.training.optim import adamw, constant
+from tokenizer_train.train import train as train_tokenizer
+
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml"))
+TOKENIZERS = [name for name in EXPERIMENTS if name.startswith("tokenizer_")]
+IMAGES = [name for name in EXPERIMENTS if name not in TOKENIZERS]
+PUBLIC = ["tokenhmr_release", "tokenhmr_paper", "tokenhmr_bedlam", "hmr2"]
+TRAINABLE = dict.fromkeys(PUBLIC[:3], 681_199_967) | {"hmr2": 672_266_656}
+
+NARROW = [
+    "body=open", "model.backbone.width=32", "model.backbone.depth=1", "model.backbone.heads=2", "model.decoder.width=16",
+    "model.decoder.depth=1", "model.decoder.heads=1", "model.decoder.head_width=16", "model.decoder.mlp_width=16", "steps=1",
+    "batch_size=4", "workers=0", "precision='no'", "log_every=1", "evaluate_every=1", "save_every=1", "picture_every=2",
+    "init=null", "learn_from=pictures", "freeze=[]",
+]  # fmt: skip
+NARROW_TOKENIZER = [
+    "tokenizer.width=8", "tokenizer.codes=16", "tokenizer.code_width=4", "steps=1", "batch_size=8", "log_every=1",
+    "save_every=1", "evaluate_every=1", "precision='no'",
+]  # fmt: skip
+
+
+def composed(experiment, *overrides):
+    entry = "tokenizer_train" if experiment in TOKENIZERS else "train"
+    with initialize_config_dir(version_base="1.3", config_dir=str(config_folder())):
+        return compose(entry, [f"experiment={experiment}", *overrides])
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    """A tokenizer, a list of pictures half of which are trusted, real bodies, motion."""
+    folder = tmp_path_factory.mktemp("material")
+    torch.manual_seed(0)
+    save_pretrained(PoseTokenizer(width=8, codes=16, code_width=4, upsamplings=1, stages=2, depth=1), folder / "tokenizer")
+    files = {}
+    for number in range(6):
+        files |= sample_files(number, trusted=number % 2 == 0)
+    write_tar(folder / "pictures.tar", files)
+    source = {"name": "noise", "shards": "pictures.tar", "weight": 1.0, "trusted": True, "licence": "none", "origin": "test"}
+    (folder / "list.yaml").write_text(yaml.safe_dump({"sources": [source]}))
+    generator = np.random.default_rng(0)
+    np.savez(folder / "cmu_mocap.npz", body_pose=generator.normal(size=(9, 72)), betas=generator.normal(size=(9, 10)))
+    return folder
+
+
+# ------------------------------------------------------------------------------------------------ what they say
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_opens_with_command_and_expectation(name):
+    text = (ROOT / "configs" / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+    head = text.split("\n", 1)[1].split("\n\n")[0]
+    comments = "\n".join(line for line in head.splitlines() if line.startswith("#"))
+    assert text.startswith("# @package _global_\n")
+    if name in [*PUBLIC, "tokenizer_released", "tokenizer_amass"]:
+        for word in ("accelerate launch", f"experiment={name}", "Numbers:", "Expected", "time:"):
+            assert word in comments, word
+        assert f"experiment={name}`" in (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_numbers_are_those_of_the_release(name):
+    config = composed(name, *(["mocap=x.npz"] if name == "hmr2" else []))
+    optimizer = config.optimizer
+    rates = {"tokenhmr_release": 5e-7, "tokenhmr_paper": 5e-6, "tokenhmr_bedlam": 5e-6, "hmr2": 1e-5}
+    steps = {"tokenhmr_release": 350_000, "tokenhmr_paper": 100_000, "tokenhmr_bedlam": 100_000, "hmr2": 1_000_000}
+    lists = {"tokenhmr_release": "tokenhmr", "tokenhmr_paper": "tokenhmr", "tokenhmr_bedlam": "bedlam", "hmr2": "hmr2"}
+    starts = {"tokenhmr_release": "weights/hmr2"}
+    assert (optimizer.lr, config.steps, config.data_list) == (rates[name], steps[name], lists[name])
+    assert config.init_backbone == starts.get(name, "weights/vitpose")
+    assert (optimizer.weight_decay, optimizer.decay_vectors, config.clip) == (1e-4, True, float("inf"))
+    assert config.batch_size % 48 == 0 and config.schedule["_target_"].endswith("constant")
+    weights = {"keypoints_3d": 0.05, "keypoints_2d": 0.01, "global_orient": 0.001, "body_pose": 0.001, "betas": 0.0005}
+    adversarial = {"fooling": 0.0005, "telling": 0.0005} if name == "hmr2" else {}
+    assert dict(config.loss.weights) == weights | adversarial
+
+
+# ------------------------------------------------------------------------------------------------ what they build
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_models_of_public_recipes_have_the_public_size(name):
+    config = composed(name, *(["mocap=x.npz", "model.real=null"] if name == "hmr2" else []))
+    with torch.device("meta"):
+        model = instantiate(config.model, tokenizer=PoseTokenizer(), body=load_body("open"))
+    own = sum(value.numel() for key, value in model.named_parameters() if not key.startswith("tokenizer."))
+    assert own == TRAINABLE[name]
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_the_tokenizers_have_their_size(name):
+    with torch.device("meta"):
+        model = instantiate(composed(name, "data=x").tokenizer)
+    count = sum(value.numel() for value in model.parameters())
+    assert count == 13_136_134 if name != "tokenizer_cmu" else count < 2e6
+    assert (model.tokens, model.codes) == ((160, 2048) if name != "tokenizer_cmu" else (40, 1024))
+
+
+# ------------------------------------------------------------------------------------------------ what they do
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image_recipe_trains_one_step_at_reduced_width(name, material, tmp_path):
+    paths = [f"data_root={material}", f"data_list={material / 'list.yaml'}", f"held_out={material / 'list.yaml'}"]
+    paths += [f"tokenizer_weights={material / 'tokenizer'}", f"out={tmp_path / 'run'}"]
+    only = ["init_backbone=null", f"mocap={material / 'cmu_mocap.npz'}"] if name == "hmr2" else []
+    only += ["init_backbone=null"] if name in PUBLIC else []
+    train(composed(name, *NARROW, *paths, *only))
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    (step,) = (row for row in rows if "loss" in row)
+    parts = {key.removeprefix("loss/"): value for key, value in step.items() if key.startswith("loss/")}
+    assert sum(parts.values()) == pytest.approx(step["loss"], rel=1e-4)
+    assert step["gradient"] > 0 and (name != "hmr2" or parts["telling"] > 0)
+    assert (tmp_path / "run" / "weights" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_a_tokenizer_recipe_trains_one_step_at_reduced_width(name, tmp_path):
+    for split in ("train", "val", "test"):
+        (tmp_path / split).mkdir()
+        np.savez(tmp_path / split / "CMU_1_01.npz", poses=0.3 * np.random.default_rng(0).standard_normal((12, 156)))
+    plain = ["data_list=null"] if name != "tokenizer_cmu" else []
+    train_tokenizer(composed(name, f"data={tmp_path}", f"out={tmp_path / 'run'}", *NARROW_TOKENIZER, *plain))
+    assert (tmp_path / "run" / "best" / "model.safetensors").is_file()
+
+
+# ------------------------------------------------------------------------------------------------ their parts
+
+
+def test_real_bodies_are_read_from_both_layouts_and_nothing_else(material, tmp_path):
+    real = read_real_bodies(material / "cmu_mocap.npz")
+    with np.load(material / "cmu_mocap.npz") as file:
+        np.testing.assert_allclose(real.body.flatten(start_dim=1), file["body_pose"][:, 3:], rtol=1e-6)
+    poses = np.random.default_rng(0).standard_normal((5, 156)).astype(np.float32)
+    np.savez(tmp_path / "CMU_1_01.npz", poses=poses)
+    for path in (tmp_path, tmp_path / "CMU_1_01.npz"):
+        real = read_real_bodies(path)
+        np.testing.assert_array_equal(real.body[:, :21].flatten(start_dim=1), poses[:, 3:66])
+        assert not real.body[:, 21:].any() and real.betas.shape == (5, 10)
+        assert torch.equal(real.betas, read_real_bodies(path).betas)
+    for wrong, words in (
+        ({"body_pose": np.zeros((3, 72)), "betas": np.zeros((2, 10))}, r"betas \(2, 10\)"),
+        ({"body_pose": np.full((3, 72), np.nan), "betas": np.zeros((3, 10))}, "not finite"),
+        ({"wings": np.zeros(3)}, "neither poses nor pose_body"),
+    ):
+        np.savez(tmp_path / "wrong.npz", **wrong)
+        with pytest.raises(ValueError, match=words):
+            read_real_bodies(tmp_path / "wrong.npz")
+    with pytest.raises(FileNotFoundError):
+        read_real_bodies(tmp_path / "nowhere")
+
+
+def test_public_recipes_decay_everything_and_ours_no_vectors():
+    model = torch.nn.Linear(3, 2)
+    for everything, wanted in ((True, {0.1}), (False, {0.1, 0.0})):
+        groups = adamw(model, lr=1.0, weight_decay=0.1, decay_vectors=everything).param_groups
+        assert {group["weight_decay"] for group in groups} == wanted
+        assert sum(len(group["params"]) for group in groups) == 2
+
+
+def test_a_constant_rate_stays():
+    optimizer = adamw(torch.nn.Linear(3, 2), lr=1.0, weight_decay=0.0)
+    schedule, rates = constant(optimizer, steps=5, warmup=2), []
+    for _ in range(5):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates == [0.5, 1.0, 1.0, 1.0, 1.0]
+    optimizer = adamw(torch.nn.Linear(3, 2), lr=1.0, weight_decay=0.0)
+    assert set(constant(optimizer, steps=5, warmup=0).get_last_lr()) == {1.0}
