@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from tests.conftest import ROOT
 from tests.pictures import sample_files, write_tar
 from tokenhmr.body import load_body
+from tokenhmr.losses.thresholds import SUPPLEMENT
 from tokenhmr.models.pretrained import save_pretrained
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.resources import config_folder
@@ -112,6 +113,30 @@ def test_the_tokenizers_have_their_size(name):
     count = sum(value.numel() for value in model.parameters())
     assert count == 13_136_134 if name != "tokenizer_cmu" else count < 2e6
     assert (model.tokens, model.codes) == ((160, 2048) if name != "tokenizer_cmu" else (40, 1024))
+
+
+OBJECTIVES = sorted(path.stem for path in (ROOT / "configs" / "loss").glob("*.yaml") if path.stem != "tokenizer")
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_is_built_by_its_yaml(name, material):
+    with initialize_config_dir(version_base="1.3", config_dir=str(config_folder())):
+        config = compose("train", [f"loss={name}", f"tokenizer_weights={material / 'tokenizer'}"])
+    objective = instantiate(config.loss)
+    assert set(objective.terms) == set(objective.weights) == set(config.loss.weights)
+    assert ("tokens" in objective.terms) == (name == "tokens")
+
+
+@pytest.mark.parametrize("name", ["tals_paper", "tals_release"])
+def test_a_measured_table_takes_the_place_of_the_published_one(name, tmp_path):
+    named = SUPPLEMENT.named() | {"origin": "mine"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(named))
+    with initialize_config_dir(version_base="1.3", config_dir=str(config_folder())):
+        found = [compose("train", [f"loss={name}", *more]) for more in ([], [f"+thresholds={tmp_path / 'mine.yaml'}"])]
+    for config, origin in zip(found, (SUPPLEMENT.origin, "mine"), strict=True):
+        terms = instantiate(config.loss).terms
+        for term in (terms["keypoints_2d"].rule, terms["keypoints_3d"].rule, terms["global_orient"], terms["body_pose"]):
+            assert term.table.origin == origin
 
 
 # ------------------------------------------------------------------------------------------------ what they do
