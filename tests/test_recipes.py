@@ -13,10 +13,11 @@ from tests.conftest import ROOT
 from tests.pictures import sample_files, write_tar
 from tokenhmr.body import load_body
 from tokenhmr.losses.thresholds import SUPPLEMENT
+from tokenhmr.models.hmr2 import build_hmr2
 from tokenhmr.models.pretrained import save_pretrained
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.resources import config_folder
-from tokenhmr.train import train
+from tokenhmr.train import build, train
 from tokenhmr.training.bodies import read_real_bodies
 from tokenhmr.training.optim import adamw, constant
 from tokenizer_train.train import train as train_tokenizer
@@ -168,6 +169,23 @@ def test_a_tokenizer_recipe_trains_one_step_at_reduced_width(name, tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------ their parts
+
+
+def test_a_training_may_start_from_a_backbone_alone(material, tmp_path):
+    body, small = load_body("open"), {"decoder": {"width": 16, "depth": 1, "heads": 1, "head_width": 16}}
+    sizes = {"stem": "patch", "width": 32, "depth": 1, "heads": 2, "mlp_ratio": 4.0, "drop_path": 0.0}
+    source = build_hmr2(backbone=sizes, body=body, **small)
+    folder = save_pretrained(source, tmp_path / "hmr2")
+    paths = [f"tokenizer_weights={material / 'tokenizer'}", f"init_backbone={folder}", "held_out=x"]
+    model = build(composed("tokenhmr_release", *NARROW, *paths), body)
+    given = source.backbone.state_dict()
+    assert all(torch.equal(value, given[name]) for name, value in model.backbone.state_dict().items())
+    assert not torch.equal(model.decoder.position, source.decoder.position), "nothing else is taken"
+    assert all(parameter.requires_grad for parameter in model.backbone.parameters())
+    with pytest.raises(ValueError, match=r"another size than the model's: blocks\.1"):
+        build(composed("tokenhmr_release", *NARROW, *paths, "model.backbone.depth=2"), body)
+    with pytest.raises(ValueError, match="no backbone"):
+        build(composed("tokenhmr_release", *NARROW, *paths, f"init_backbone={material / 'tokenizer'}"), body)
 
 
 def test_real_bodies_are_read_from_both_layouts_and_nothing_else(material, tmp_path):

@@ -28,6 +28,7 @@ from tokenhmr.training.pictures import prediction_grid
 from tokenhmr.training.resume import read_checkpoint, write_checkpoint
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
 from tokenhmr.training.seen import Seen
+from tokenhmr.training.start import take_backbone
 
 EVALUATION_BATCH = 32
 
@@ -82,6 +83,8 @@ def build(config: DictConfig, body: Body) -> ImageModel:
         model = load(config.init, body=body).train()
     else:
         model = instantiate(config.model, tokenizer=load_tokenizer(config.tokenizer_weights), body=body)
+    if config.init_backbone is not None:
+        take_backbone(model, config.init_backbone)
     for start in config.freeze:
         frozen = [parameter for name, parameter in model.named_parameters() if name.startswith(start)]
         if not frozen:

@@ -25,9 +25,10 @@ from tokenhmr import __version__
 from tokenhmr.body import Body, load_body
 from tokenhmr.body.files import ASSETS
 from tokenhmr.models.hmr2 import HMR2, build_hmr2
-from tokenhmr.models.parts import in_precision
+from tokenhmr.models.parts import build_backbone, in_precision
 from tokenhmr.models.tokenhmr import TokenHMR, build_tokenhmr
 from tokenhmr.models.tokenizer import PoseTokenizer
+from tokenhmr.models.vit import ViT
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FORMAT = 1  # raised when config.json changes its meaning
@@ -204,6 +205,15 @@ def load_tokenizer(name_or_dir: str | os.PathLike[str] = "default") -> PoseToken
     if not isinstance(numbers, dict):
         raise ValueError(f"{name_or_dir}: {CONFIG} does not describe the tokenizer")
     return _assemble(lambda: PoseTokenizer(**numbers), _folder(name_or_dir), config, PREFIX if inside else "")
+
+
+def load_backbone(name_or_dir: str | os.PathLike[str]) -> ViT:
+    """The backbone inside an image model's folder: where a training may start. Raises as ``load`` does."""
+    config = read_config(name_or_dir)
+    numbers = config["numbers"].get("backbone")
+    if not isinstance(numbers, dict):
+        raise ValueError(f"{name_or_dir} holds a {config['kind']}, which has no backbone, or its {CONFIG} does not describe it")
+    return _assemble(lambda: build_backbone(numbers), _folder(name_or_dir), config, "backbone.")
 
 
 def _matching_body(config: Mapping[str, Any], body: Body | None) -> Body:
