@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, final
+from typing import Any, final
 
 from webdataset.gopen import gopen
 from webdataset.tariterators import group_by_keys
@@ -28,11 +28,22 @@ PICTURES = ("jpg", "jpeg", "png")
 
 
 @final
+class Copy:
+    """A tar from afar in a temporary file without a name, which is gone with the last piece that needs it."""
+
+    def __init__(self) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
+
+    def __del__(self) -> None:
+        self.file.close()
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Piece:
     """A file inside a tar, read when it is asked for."""
 
-    place: Path | IO[bytes]  # of the tar: a path, or the open copy of one from afar
+    place: Path | Copy  # of the tar
     start: int
     size: int
 
@@ -43,7 +54,7 @@ class Piece:
                 with self.place.open("rb", buffering=0) as tar:
                     data = os.pread(tar.fileno(), self.size, self.start)
             else:
-                data = os.pread(self.place.fileno(), self.size, self.start)
+                data = os.pread(self.place.file.fileno(), self.size, self.start)
         except OSError as reason:
             raise ValueError(f"cannot be read: {reason}") from reason
         if len(data) < self.size:
@@ -98,8 +109,7 @@ def tar_samples(path: str, asked: Asked, *, needs: str) -> Iterator[TarSample]:
     with ExitStack() as opened:
         try:
             place, length = _fetch(path)
-            # The copy of a tar from afar is closed with its last piece.
-            file = opened.enter_context(place.open("rb")) if isinstance(place, Path) else place
+            file = opened.enter_context(place.open("rb")) if isinstance(place, Path) else place.file
             # ignore_zeros: reading goes on behind a damaged header.
             tar = opened.enter_context(tarfile.open(fileobj=file, mode="r:", ignore_zeros=True))
         except (tarfile.TarError, OSError, ValueError) as reason:
@@ -116,7 +126,7 @@ def tar_samples(path: str, asked: Asked, *, needs: str) -> Iterator[TarSample]:
                     yield found
 
 
-def _found(sample: dict[str, Any], name: str, place: Path | IO[bytes]) -> TarSample:
+def _found(sample: dict[str, Any], name: str, place: Path | Copy) -> TarSample:
     members = {kind: member for kind, member in sample.items() if isinstance(member, tarfile.TarInfo)}
     pieces = {kind: Piece(place, member.offset_data, member.size) for kind, member in members.items()}
     return TarSample(f"{name}/{sample['__key__']}", str(sample["__key__"]), pieces)
@@ -131,21 +141,21 @@ def _lack(sample: TarSample, needs: str, length: int) -> str:
     return f"cut off: the tar ends at byte {length}" if cut else ""
 
 
-def _fetch(path: str) -> tuple[Path | IO[bytes], int]:
+def _fetch(path: str) -> tuple[Path | Copy, int]:
     """Where a tar can be read from, and its length in bytes."""
     if not is_remote(path):
         return Path(path), Path(path).stat().st_size
     command = path
     if path.startswith("s3://"):  # webdataset knows http(s) and gs by itself
         command = f"pipe:aws s3 cp {shlex.quote(path)} -"
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as its pieces)
+    copy = Copy()
     with gopen(command) as stream:
-        shutil.copyfileobj(stream, copy, 1 << 20)
-    length = copy.tell()
+        shutil.copyfileobj(stream, copy.file, 1 << 20)
+    length = copy.file.tell()
     if not length:
         raise ValueError("nothing came")
-    copy.flush()
-    copy.seek(0)
+    copy.file.flush()
+    copy.file.seek(0)
     return copy, length
 
 

@@ -6,6 +6,7 @@ import glob
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tokenhmr.data.scene import Asked as _Asked
 from tokenhmr.data.shards import OwnShards, is_remote
 
 _FIELDS = ("name", "shards", "weight", "trusted", "licence", "origin")
-_MORE_FIELDS = ("format", "options", "pictures", "boxes")
+_MORE_FIELDS = ("format", "options", "pictures", "boxes", "without")
 BOXES = ("wide", "square")
 
 
@@ -37,6 +38,7 @@ class Source:
     # What boxes become before the square around them is cut out: wide, they grow to 192:256 (TokenHMR and 4D-Humans where
     # they evaluate and in their demo, ``BBOX_SHAPE``; we, everywhere); square, nothing (they where they train).
     boxes: str = "wide"
+    without: tuple[str, ...] = ()  # patterns of paths below the root that are no shards of it, whatever ``shards`` says
 
     def scenes(self, number: int, *, skip: Skip, share: Share = EVERYTHING, order: int | None = None) -> Iterator[Scene]:
         """What is in the ``number``-th of its files: see ``scene.Asked``."""
@@ -55,7 +57,7 @@ def read_data_list(path: Path, *, root: Path, body: str = "open") -> tuple[Sourc
     return tuple(
         replace(
             source,
-            shards=find_shards([str(shard) for shard in source.shards], root=root),
+            shards=find_shards([str(shard) for shard in source.shards], root=root, without=source.without),
             reader=rooted(source.reader, root),
             pictures=root / source.pictures,
             body=body,
@@ -94,8 +96,8 @@ def weighted(sources: Sequence[Source], weights: Mapping[str, Any], *, where: st
     return tuple(replace(known[name], weight=_weight(weight, name, where)) for name, weight in weights.items())
 
 
-def find_shards(patterns: str | Sequence[str], *, root: Path) -> tuple[Path | str, ...]:
-    """Existing files for paths with {000..009} braces and * or ? wildcards, in order, each once.
+def find_shards(patterns: str | Sequence[str], *, root: Path, without: Sequence[str] = ()) -> tuple[Path | str, ...]:
+    """Existing files for paths with {000..009} braces and * or ? wildcards, in order, each once, ``without`` some patterns.
 
     Addresses (``s3://``, ``gs://``, ``https://``) and commands (``pipe:``) have their braces expanded and are believed.
     """
@@ -110,7 +112,14 @@ def find_shards(patterns: str | Sequence[str], *, root: Path) -> tuple[Path | st
             if not shards:
                 raise FileNotFoundError(f"no shard at {root / name}")
             found.update(dict.fromkeys(shards))
-    return tuple(found)
+    kept = tuple(shard for shard in found if not any(fnmatch(_below(shard, root), pattern) for pattern in without))
+    if not kept:
+        raise FileNotFoundError(f"no shard at {patterns} without {', '.join(without)}")
+    return kept
+
+
+def _below(shard: Path | str, root: Path) -> str:
+    return Path(shard).relative_to(root).as_posix() if isinstance(shard, Path) and shard.is_relative_to(root) else str(shard)
 
 
 def _mixture(listed: dict[str, Any], path: Path) -> tuple[Source, ...]:
@@ -137,10 +146,7 @@ def _source(row: Any, path: Path) -> Source:
     unknown = [name for name in row if name not in (*_FIELDS, *_MORE_FIELDS)]
     if missing or unknown:
         raise ValueError(f"{path}: source {row.get('name', '?')} lacks {missing} and has unknown {unknown}")
-    shards, options = row["shards"], row.get("options") or {}
-    patterns = [shards] if isinstance(shards, str) else shards
-    if not isinstance(patterns, list) or not patterns or not all(isinstance(pattern, str) for pattern in patterns):
-        raise ValueError(f"{path}: shards of {row['name']} are {shards!r}, they should be a path or a list of them")
+    options = row.get("options") or {}
     if not isinstance(options, dict):
         raise ValueError(f"{path}: options of {row['name']} are {options!r}, they should be names with values")
     boxes = row.get("boxes", "wide")
@@ -152,7 +158,7 @@ def _source(row: Any, path: Path) -> Source:
         raise ValueError(f"{path}: source {row['name']}: {reason}") from reason
     return Source(
         name=str(row["name"]),
-        shards=tuple(patterns),
+        shards=_patterns(row, "shards", path),
         weight=_weight(row["weight"], row["name"], path),
         trusted=_trusted(row["trusted"], row["name"], path),
         licence=str(row["licence"]),
@@ -160,7 +166,16 @@ def _source(row: Any, path: Path) -> Source:
         reader=reader,
         pictures=Path(str(row.get("pictures", "."))),
         boxes=boxes,
+        without=_patterns(row, "without", path) if "without" in row else (),
     )
+
+
+def _patterns(row: dict[str, Any], name: str, path: Path) -> tuple[str, ...]:
+    said = row[name]
+    patterns = [said] if isinstance(said, str) else said
+    if not isinstance(patterns, list) or not patterns or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ValueError(f"{path}: {name} of {row['name']} is {said!r}, it should be a path or a list of them")
+    return tuple(patterns)
 
 
 def _weight(weight: Any, name: Any, where: Path | str) -> float:

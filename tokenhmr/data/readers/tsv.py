@@ -88,6 +88,8 @@ def _open_set(path: Path) -> tuple[list[TsvFile], list[TsvFile], Int64[np.ndarra
 
     def files(kind: str) -> list[TsvFile]:
         several = named[kind] if isinstance(named[kind], list) else [named[kind]]
+        if named.get("composite") and isinstance(named[kind], str):  # a file that lists them
+            several = (path.parent / named[kind]).read_text(encoding="utf-8").split()
         return [TsvFile(path.parent / name) for name in several]
 
     images, labels = files("img"), files("label")
