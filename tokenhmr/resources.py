@@ -28,6 +28,12 @@ def data_list_folder() -> Path:
     return _folder("data_lists")
 
 
+def data_list_path(name: str) -> Path:
+    """A list of ours by name, or else the path that ``name`` is."""
+    ours = data_list_folder() / f"{name}.yaml"
+    return ours if ours.is_file() else Path(name)
+
+
 def asset_folder() -> Path:
     """The absolute folder of the packaged body, weights and sample pictures."""
     return _PACKAGE / "assets"

@@ -14,20 +14,14 @@ from tokenhmr.data.sources import read_data_list
 from tokenhmr.entry import run_hydra
 from tokenhmr.evaluation.protocol import EvaluationProtocol, Findings, Material
 from tokenhmr.models.pretrained import load
-from tokenhmr.resources import data_list_folder
-
-
-def list_path(name: str) -> Path:
-    """A list of ours by name, or a path."""
-    ours = data_list_folder() / f"{name}.yaml"
-    return ours if ours.is_file() else Path(name)
+from tokenhmr.resources import data_list_path
 
 
 def gather(config: DictConfig) -> Material:
     """Weights, pictures and body. Raises ``ValueError`` or ``FileNotFoundError`` for what is not there."""
     if config.data_root is None:
         raise ValueError("no pictures: data_root=FOLDER names the folder that the shards of data_list start at")
-    sources = read_data_list(list_path(config.data_list), root=Path(config.data_root))
+    sources = read_data_list(data_list_path(config.data_list), root=Path(config.data_root), body=config.body)
     body = load_body(config.body).to(config.device)
     model = load(config.weights, body=body).to(config.device)
     return Material(
