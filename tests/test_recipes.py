@@ -12,11 +12,12 @@ from hydra.utils import instantiate
 from tests.conftest import ROOT
 from tests.pictures import sample_files, write_tar
 from tokenhmr.body import load_body
+from tokenhmr.data.mixtures import read_motion_list
 from tokenhmr.losses.thresholds import SUPPLEMENT
 from tokenhmr.models.hmr2 import build_hmr2
 from tokenhmr.models.pretrained import save_pretrained
 from tokenhmr.models.tokenizer import PoseTokenizer
-from tokenhmr.resources import config_folder
+from tokenhmr.resources import config_folder, data_list_path
 from tokenhmr.train import build, train
 from tokenhmr.training.bodies import read_real_bodies
 from tokenhmr.training.optim import adamw, constant
@@ -160,12 +161,17 @@ def test_an_image_recipe_trains_one_step_at_reduced_width(name, material, tmp_pa
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_a_tokenizer_recipe_trains_one_step_at_reduced_width(name, tmp_path):
-    for split in ("train", "val", "test"):
-        (tmp_path / split).mkdir()
-        np.savez(tmp_path / split / "CMU_1_01.npz", poses=0.3 * np.random.default_rng(0).standard_normal((12, 156)))
-    plain = ["data_list=null"] if name != "tokenizer_cmu" else []
-    train_tokenizer(composed(name, f"data={tmp_path}", f"out={tmp_path / 'run'}", *NARROW_TOKENIZER, *plain))
+    """On a few frames of every set that its list names."""
+    listed = composed(name, "data=x").get("data_list")
+    files = [f"{split}/CMU_1_01.npz" for split in ("train", "val", "test")]
+    if listed is not None:
+        files = [entry.motion for entry in read_motion_list(data_list_path(listed))]
+    for number, file in enumerate(files):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        np.savez(tmp_path / file, poses=0.3 * np.random.default_rng(number).standard_normal((12, 156)))
+    train_tokenizer(composed(name, f"data={tmp_path}", f"out={tmp_path / 'run'}", *NARROW_TOKENIZER))
     assert (tmp_path / "run" / "best" / "model.safetensors").is_file()
+    assert ("MOYO" in " ".join(files)) == (name == "tokenizer_released")
 
 
 # ------------------------------------------------------------------------------------------------ their parts
