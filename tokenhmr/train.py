@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from torch import nn
 
 from tokenhmr.body import Body, load_body
 from tokenhmr.data.batches import held_out_batches, train_batches
 from tokenhmr.data.sources import Source, read_data_list
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.image import mean_pose_baseline, means, metric_sums
-from tokenhmr.models.pretrained import ImageModel, load, load_tokenizer, save_pretrained
+from tokenhmr.models.pretrained import ImageModel, load, load_tokenizer, read_config, save_pretrained
 from tokenhmr.resources import data_list_folder
 from tokenhmr.structs import Batch
 from tokenhmr.synthesis import synthesize
+from tokenhmr.training.average import Average
+from tokenhmr.training.best import Best
+from tokenhmr.training.course import follow, make_checkpoints, read_pace
 from tokenhmr.training.lifting import JointBatches, Lifter
-from tokenhmr.training.loop import fit
+from tokenhmr.training.memory import compile_blocks, recompute_blocks
 from tokenhmr.training.pictures import prediction_grid
-from tokenhmr.training.resume import read_checkpoint, write_checkpoint
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
 from tokenhmr.training.seen import Seen
 from tokenhmr.training.start import take_backbone
 
 EVALUATION_BATCH = 32
+LEARN_FROM = ("pictures", "joints")
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Pictures:
     """What is learnt from and what is measured on."""
 
     train: tuple[Source, ...]
-    held_out: tuple[Source, ...]
+    held_out: dict[str, tuple[Source, ...]]  # by the name of the list, in order
 
 
 def list_path(name: str) -> Path:
@@ -71,9 +76,12 @@ def find_pictures(config: DictConfig, folder: Path, accelerator: Accelerator) ->
         if accelerator.is_main_process:
             write_pictures(config, root, accelerator)
         accelerator.wait_for_everyone()
+    names = [config.held_out] if isinstance(config.held_out, str) else list(config.held_out)
+    if not names:
+        raise ValueError("held_out names no list")
     return Pictures(
         train=read_data_list(list_path(config.data_list), root=root, body=config.body),
-        held_out=read_data_list(list_path(config.held_out), root=root, body=config.body),
+        held_out={Path(name).stem: read_data_list(list_path(name), root=root, body=config.body) for name in names},
     )
 
 
@@ -85,6 +93,10 @@ def build(config: DictConfig, body: Body) -> ImageModel:
         model = instantiate(config.model, tokenizer=load_tokenizer(config.tokenizer_weights), body=body)
     if config.init_backbone is not None:
         take_backbone(model, config.init_backbone)
+    if config.compile:
+        compile_blocks(model)
+    if config.recompute:
+        recompute_blocks(model)
     for start in config.freeze:
         frozen = [parameter for name, parameter in model.named_parameters() if name.startswith(start)]
         if not frozen:
@@ -94,13 +106,14 @@ def build(config: DictConfig, body: Body) -> ImageModel:
     return model
 
 
+def learner_of(config: DictConfig, model: ImageModel) -> nn.Module:
+    """What is trained: the model, or the half of it behind the joint locator."""
+    return Lifter(model=model) if config.learn_from == "joints" else model
+
+
 def as_shown(config: DictConfig, batches: Iterable[Batch], *, start: int = 0) -> Iterable[Batch]:
-    """What the model is shown: pictures, or joints with the errors of a locator."""
-    if config.learn_from == "pictures":
-        return batches
-    if config.learn_from == "joints":
-        return JointBatches(batches=batches, seed=config.seed, start=start)
-    raise ValueError(f"learn_from is pictures or joints, not {config.learn_from}")
+    """What the learner is shown: pictures, or joints with the errors of a locator."""
+    return JointBatches(batches=batches, seed=config.seed, start=start) if config.learn_from == "joints" else batches
 
 
 def show(scores: dict[str, float]) -> str:
@@ -121,25 +134,37 @@ def measure(
     rank, world = accelerator.process_index, accelerator.num_processes
     batches = held_out_batches(sources=sources, batch_size=EVALUATION_BATCH, rank=rank, world=world)
     some = batches if limit is None else islice(batches, -(-limit // (EVALUATION_BATCH * world)))
-    learner = Lifter(model=model) if config.learn_from == "joints" else model
-    sums = metric_sums(model=learner, batches=as_shown(config, some), body=model.body, device=accelerator.device)
+    sums = metric_sums(
+        model=learner_of(config, model), batches=as_shown(config, some), body=model.body, device=accelerator.device
+    )
     return means(run.total(sums.to(accelerator.device)).cpu())
 
 
+def measure_all(
+    config: DictConfig, model: ImageModel, pictures: Pictures, run: Run, *, limit: int | None = None
+) -> dict[str, float]:
+    """Metrics of every held-out list; those of the first by their own names, the others under the name of the list."""
+    first, *others = pictures.held_out
+    scores = measure(config, model, pictures.held_out[first], run, limit=limit)
+    for name in others:
+        scores |= {f"{name}/{key}": value for key, value in measure(config, model, pictures.held_out[name], run, limit=limit).items()}
+    return scores
+
+
 def measure_baseline(pictures: Pictures, body: Body, *, batches: int) -> dict[str, float]:
-    """The same metrics for the mean pose of the training pictures that are trusted."""
+    """The same metrics, on the first held-out list, for the mean pose of the training pictures that are trusted."""
     exact: Sequence[Source] = [source for source in pictures.train if source.trusted] or pictures.train
     return mean_pose_baseline(
         train=held_out_batches(sources=exact, batch_size=EVALUATION_BATCH),
-        test=held_out_batches(sources=pictures.held_out, batch_size=EVALUATION_BATCH),
+        test=held_out_batches(sources=next(iter(pictures.held_out.values())), batch_size=EVALUATION_BATCH),
         body=body,
         batches=batches,
     )
 
 
 def conclude(config: DictConfig, model: ImageModel, pictures: Pictures, run: Run) -> None:
-    """Measure on the whole held-out list, beside the mean pose; save the weights with what was measured."""
-    scores = measure(config, model, pictures.held_out, run)
+    """Measure on the whole held-out lists, beside the mean pose; save the weights with what was measured."""
+    scores = measure_all(config, model, pictures, run)
     agreement = {"ranks_agree": float(weights_agree(run.accelerator, model))}
     run.write(config.steps, {f"test/{name}": value for name, value in scores.items()} | agreement)
     run.say("held out: " + show(scores))
@@ -148,20 +173,33 @@ def conclude(config: DictConfig, model: ImageModel, pictures: Pictures, run: Run
     baseline = measure_baseline(pictures, load_body(config.body), batches=20)
     run.write(config.steps, {f"mean pose/{name}": value for name, value in baseline.items()})
     run.say("mean pose: " + show(baseline))
-    training = {"data": config.credit, "steps": config.steps, "seed": config.seed, "held_out": scores, "mean_pose": baseline}
-    weights = save_pretrained(
-        model, run.folder / "weights", metadata={"licences": {"data": config.credit}, "training": training}
-    )
+    weights = save(config, model, run.folder / "weights", {"steps": config.steps, "held_out": scores, "mean_pose": baseline})
     run.say(f"weights: {weights}; metrics: {run.folder / 'metrics.jsonl'}")
+
+
+def save(config: DictConfig, model: ImageModel, folder: Path, training: Mapping[str, Any]) -> Path:
+    """Weights with what is known of their training."""
+    about = {"data": config.credit, "seed": config.seed} | dict(training)
+    return save_pretrained(model, folder, metadata={"licences": {"data": config.credit}, "training": about})
+
+
+def check(config: DictConfig, *, processes: int) -> None:
+    """What can be known to be wrong before anything is read; ``ValueError``."""
+    if config.learn_from not in LEARN_FROM:
+        raise ValueError(f"learn_from is one of {', '.join(LEARN_FROM)}, not {config.learn_from}")
+    if config.batch_size % (processes * config.accumulate):
+        raise ValueError(
+            f"a batch of {config.batch_size} cannot be shared equally by {processes} processes"
+            + (f" that accumulate {config.accumulate} times" if config.accumulate > 1 else "")
+        )
 
 
 def train(config: DictConfig) -> None:
     """Find or make pictures, build, resume, fit, measure, save."""
     folder = Path(config.out)
-    accelerator = make_accelerator(precision=config.precision, folder=folder)
+    accelerator = make_accelerator(precision=config.precision, folder=folder, trackers=config.trackers)
     rank, world = accelerator.process_index, accelerator.num_processes
-    if config.batch_size % world:
-        raise ValueError(f"a batch of {config.batch_size} cannot be shared equally by {world} processes")
+    check(config, processes=world)
     torch.manual_seed(config.seed)
     plain = build(config, load_body(config.body))
     pictures = find_pictures(config, folder, accelerator)
@@ -169,42 +207,51 @@ def train(config: DictConfig) -> None:
     objective = instantiate(config.loss).to(accelerator.device)
     optimizer = instantiate(config.optimizer)(plain)
     schedule = instantiate(config.schedule)(optimizer, steps=config.steps)
-    checkpoint = folder / "checkpoint.pt"
-    start = read_checkpoint(checkpoint, model=plain, optimizer=optimizer, schedule=schedule) if checkpoint.is_file() else 0
-    learner = Lifter(model=plain) if config.learn_from == "joints" else plain
-    model, optimizer = accelerator.prepare(learner, optimizer)
+    average = Average(model=plain, decay=config.average)
+    share = config.batch_size // (world * config.accumulate)
+    checkpoints = make_checkpoints(
+        accelerator=accelerator, folder=folder, model=plain, optimizer=optimizer, schedule=schedule, average=average,
+        keep=config.keep, place={"accumulate": config.accumulate},  # the ledger knows the rest
+    )  # fmt: skip
+    start = checkpoints.resume(config.resume)
+    model, optimizer = accelerator.prepare(learner_of(config, plain), optimizer)
+    average.to(accelerator.device)
+    begun = start * config.accumulate
     batches = train_batches(
-        sources=pictures.train, augmentation=instantiate(config.augmentation), batch_size=config.batch_size // world,
-        seed=config.seed, rank=rank, world=world, workers=config.workers, start=start,
+        sources=pictures.train, augmentation=instantiate(config.augmentation), batch_size=share, seed=config.seed,
+        rank=rank, world=world, workers=config.workers, start=begun,
+    )  # fmt: skip
+    folder_of_best = folder / "best"
+    best = Best(
+        folder=folder_of_best, metrics=config.best_by, patience=config.early_stop,
+        saved=read_config(folder_of_best)["training"] if start and (folder_of_best / "config.json").is_file() else None,
+        save=lambda place, training: save(config, average.weights, place, training) if accelerator.is_main_process else None,
     )  # fmt: skip
 
     with Run(
         accelerator=accelerator, folder=folder, steps=config.steps, start=start, log_every=config.log_every,
-        config=plain_settings(config),
+        config=plain_settings(config), rows=config.batch_size,
     ) as run:  # fmt: skip
         seen = Seen(batches=batches, run=run, start=start)
+        run.say(f"a step takes {config.batch_size} pictures: {world} processes x {config.accumulate} batches of {share}")
 
-        def save(step: int) -> None:
-            seen.save(step)
-            if run.main:
-                write_checkpoint(checkpoint, step=step, model=plain, optimizer=optimizer, schedule=schedule)
-
-        def evaluate(step: int) -> None:
-            scores = measure(config, plain, pictures.held_out, run, limit=config.evaluate_pictures)
+        def evaluate(step: int) -> bool:
+            scores = measure_all(config, average.weights, pictures, run, limit=config.evaluate_pictures)
             run.write(step, {f"val/{name}": value for name, value in scores.items()})
             run.say(f"step {step}: {show(scores)}")
             if run.main and step % config.picture_every == 0:
-                first = next(iter(held_out_batches(sources=pictures.held_out, batch_size=8)))
-                run.picture(step, "held out", prediction_grid(plain, first, plain.body, device=accelerator.device))
+                first = next(iter(held_out_batches(sources=next(iter(pictures.held_out.values())), batch_size=8)))
+                run.picture(step, "held out", prediction_grid(average.weights, first, plain.body, device=accelerator.device))
+            return best.offer(step, scores)
 
-        fit(
-            accelerator=accelerator, model=model, objective=objective, optimizer=optimizer, schedule=schedule,
-            batches=as_shown(config, batches, start=start), steps=config.steps, clip=config.clip, seed=config.seed,
-            save_every=config.save_every, evaluate_every=config.evaluate_every, report=run.report, save=save,
-            evaluate=evaluate, start=start,
+        ended = follow(
+            accelerator=accelerator, run=run, model=model, plain=plain, objective=objective, optimizer=optimizer,
+            schedule=schedule, batches=as_shown(config, batches, start=begun), checkpoints=checkpoints, average=average,
+            evaluate=evaluate, saving=seen.save, pace=read_pace(config), start=start,
         )  # fmt: skip
         seen.say()
-        conclude(config, plain, pictures, run)
+        if ended:
+            conclude(config, average.weights, pictures, run)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from hydra.utils import instantiate
 from jaxtyping import Float
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from tokenhmr.body import load_body
 from tokenhmr.body.key_poses import sample
@@ -19,12 +21,12 @@ from tokenhmr.data.mocap import read_motion
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.tokenizer import evaluate_tokenizer
 from tokenhmr.models.pretrained import load_tokenizer, read_config, save_pretrained
-from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.resources import data_list_folder
 from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows
-from tokenhmr.training.loop import fit
+from tokenhmr.training.average import Average
+from tokenhmr.training.best import Best
+from tokenhmr.training.course import follow, make_checkpoints, read_pace
 from tokenhmr.training.motion import PoseBatches
-from tokenhmr.training.resume import read_checkpoint, write_checkpoint
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
 
 SPLITS = ("train", "val", "test")
@@ -57,33 +59,18 @@ def read_splits(config: DictConfig) -> tuple[dict[str, Float[Tensor, "frame 21 3
     return {split: axis_angle_to_matrix(torch.from_numpy(pose)) for split, pose in poses.items()}, mixtures.get("train")
 
 
-class BestWeights:
-    """Keeps the weights with the lowest joint and vertex error on the validation split, over interruptions too."""
-
-    def __init__(self, *, folder: Path, model: PoseTokenizer, credit: str, seed: int, resumed: bool) -> None:
-        self.folder, self.model = folder, model
-        self.credit, self.seed = credit, seed
-        self.lowest = float("inf")
-        if resumed and (folder / "config.json").is_file():
-            self.lowest = self._error(read_config(folder)["training"]["validation"])
-
-    def offer(self, step: int, scores: dict[str, float]) -> None:
-        """Save the model if these scores beat all before."""
-        if self._error(scores) >= self.lowest:
-            return
-        self.lowest = self._error(scores)
-        training = {"data": self.credit, "steps": step, "seed": self.seed, "validation": scores}
-        save_pretrained(self.model, self.folder, metadata={"licences": {"data": self.credit}, "training": training})
-
-    @staticmethod
-    def _error(scores: dict[str, float]) -> float:
-        return scores["joint_mm"] + scores["vertex_mm"]
+def save(config: DictConfig, model: nn.Module, folder: Path, training: Mapping[str, Any]) -> Path:
+    """Weights with what is known of their training."""
+    about = {"data": config.credit, "seed": config.seed} | dict(training)
+    return save_pretrained(model, folder, metadata={"licences": {"data": config.credit}, "training": about})
 
 
 def train(config: DictConfig) -> None:
     """Read, build, resume, fit, measure the best weights once on the test split."""
     folder = Path(config.out)
-    accelerator = make_accelerator(precision=config.precision, folder=folder)
+    accelerator = make_accelerator(precision=config.precision, folder=folder, trackers=config.trackers)
+    if config.batch_size % config.accumulate:
+        raise ValueError(f"a batch of {config.batch_size} cannot be accumulated in {config.accumulate} equal parts")
     torch.manual_seed(config.seed)
     splits, mixture = read_splits(config)
     body = load_body(config.body).to(accelerator.device)
@@ -93,15 +80,27 @@ def train(config: DictConfig) -> None:
     objective = instantiate(config.loss, body=body).to(accelerator.device)
     optimizer = instantiate(config.optimizer)(model)
     schedule = instantiate(config.schedule)(optimizer, steps=config.steps)
-    checkpoint = folder / "checkpoint.pt"
-    start = read_checkpoint(checkpoint, model=model, optimizer=optimizer, schedule=schedule) if checkpoint.is_file() else 0
-    model, optimizer = accelerator.prepare(model, optimizer)
-    plain = accelerator.unwrap_model(model)
-    best = BestWeights(folder=folder / "best", model=plain, credit=config.credit, seed=config.seed, resumed=start > 0)
+    average = Average(model=model, decay=config.average)
+    order = {"batch_size": config.batch_size, "accumulate": config.accumulate, "seed": config.seed}
+    checkpoints = make_checkpoints(
+        accelerator=accelerator, folder=folder, model=model, optimizer=optimizer, schedule=schedule, average=average,
+        keep=config.keep, place=order,
+    )  # fmt: skip
+    start = checkpoints.resume(config.resume)
+    plain = model
+    model, optimizer = accelerator.prepare(plain, optimizer)
+    average.to(accelerator.device)
+    folder_of_best = folder / "best"
+    best = Best(
+        folder=folder_of_best, metrics=config.best_by, patience=config.early_stop,
+        saved=read_config(folder_of_best)["training"] if start and (folder_of_best / "config.json").is_file() else None,
+        save=lambda place, training: save(config, average.weights, place, training) if accelerator.is_main_process else None,
+    )  # fmt: skip
 
     place = {"rank": accelerator.process_index, "world": accelerator.num_processes}
     batches = PoseBatches(
-        rotations=splits["train"], batch_size=config.batch_size, seed=config.seed, start=start, mirror=config.mirror,
+        rotations=splits["train"], batch_size=config.batch_size // config.accumulate, seed=config.seed,
+        start=start * config.accumulate, mirror=config.mirror,
         noise_period=config.noise_period, mix=config.mix, jitter_degrees=config.jitter_degrees, widen_from=config.widen_from,
         part=None if mixture is None else torch.from_numpy(mixture.part),
         weights=() if mixture is None else mixture.weights, **place,
@@ -110,7 +109,7 @@ def train(config: DictConfig) -> None:
 
     with Run(
         accelerator=accelerator, folder=folder, steps=config.steps, start=start, log_every=config.log_every,
-        config=plain_settings(config),
+        config=plain_settings(config), rows=config.batch_size,
     ) as run:  # fmt: skip
         if config.data is None:
             run.say("No data path: training on poses embedded in the package. A smoke run; data=DIR trains on motion capture.")
@@ -120,29 +119,26 @@ def train(config: DictConfig) -> None:
             total = sum(mixture.weights)
             run.say("mixture: " + ", ".join(f"{name} {count} frames {weight / total:.1%}" for name, count, weight in parts))
 
-        def save(step: int) -> None:
-            if accelerator.is_main_process:
-                write_checkpoint(checkpoint, step=step, model=plain, optimizer=optimizer, schedule=schedule)
-
-        def evaluate(step: int) -> None:
-            scores = evaluate_tokenizer(plain, body, splits["val"][::stride], total=run.total, **place)
+        def evaluate(step: int) -> bool:
+            measured = average.weights
+            scores = evaluate_tokenizer(measured, body, splits["val"][::stride], total=run.total, **place)
             run.write(step, {f"val/{name}": value for name, value in scores.items()})
             run.say(f"step {step}: val joint {scores['joint_mm']:.1f} mm, codes hit {scores['codes_hit']:.0%}")
-            if accelerator.is_main_process:
-                best.offer(step, scores)
+            return best.offer(step, scores)
 
-        fit(
-            accelerator=accelerator, model=model, objective=objective, batches=batches, optimizer=optimizer,
-            schedule=schedule, steps=config.steps, clip=config.clip, seed=config.seed, save_every=config.save_every,
-            evaluate_every=config.evaluate_every, report=run.report, save=save, evaluate=evaluate, start=start,
+        ended = follow(
+            accelerator=accelerator, run=run, model=model, plain=plain, objective=objective, optimizer=optimizer,
+            schedule=schedule, batches=batches, checkpoints=checkpoints, average=average, evaluate=evaluate,
+            pace=read_pace(config), start=start,
         )  # fmt: skip
-        accelerator.wait_for_everyone()
-        chosen = load_tokenizer(best.folder).to(accelerator.device)
+        if not ended:
+            return
+        chosen = load_tokenizer(folder_of_best).to(accelerator.device)
         scores = evaluate_tokenizer(chosen, body, splits["test"], total=run.total, **place)
         agreement = {"ranks_agree": float(weights_agree(accelerator, plain))}
         run.write(config.steps, {f"test/{name}": value for name, value in scores.items()} | agreement)
         run.say("test: " + json.dumps({name: round(value, 3) for name, value in scores.items()}))
-        run.say(f"weights: {best.folder}; metrics: {folder / 'metrics.jsonl'}")
+        run.say(f"weights: {folder_of_best}; metrics: {folder / 'metrics.jsonl'}")
 
 
 if __name__ == "__main__":

@@ -89,6 +89,8 @@ class NearestCode(AbstractQuantizer):
         if distributed.is_initialized():
             distributed.all_reduce(used)
             distributed.all_reduce(summed)
+        if not summed.isfinite().all():
+            return  # the optimizer leaves such a step out; a codebook that took part in it would never recover
         self.count.lerp_(used, 1 - self.decay)
         self.total.lerp_(summed, 1 - self.decay)
         dead = self.count < self.revive_below

@@ -6,6 +6,7 @@ Bodies come as vertices in camera axes (x right, y down, z forward, metres). Edg
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -141,6 +142,12 @@ def contact_sheet(
         left = gap + column * (wide + gap) + (wide - size[0]) // 2
         sheet[top : top + size[1], left : left + size[0]] = small
     return sheet
+
+
+def save_picture(path: Path, picture: UInt8[np.ndarray, "height width 3"]) -> None:
+    """RGB to a JPEG or PNG file, by its suffix; ``OSError`` when it cannot be written."""
+    if not cv2.imwrite(str(path), picture[..., ::-1]):
+        raise OSError(f"could not write {path}")
 
 
 def _draw(

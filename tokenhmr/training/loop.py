@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable
-from itertools import islice
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -14,15 +16,7 @@ from torch import nn
 from tokenhmr.structs import Batch, Loss, PoseBatch
 
 Report = Callable[[int, Loss, dict[str, float]], None]
-
-
-def check_finite(step: int, loss: float, gradient: float, *, scaled: bool) -> None:
-    """Raise ``FloatingPointError`` for a step that would spoil the weights.
-
-    With a ``scaled`` loss (float16) a gradient that overflows is usual: the scaler leaves that step out and scales less.
-    """
-    if not (math.isfinite(gradient) or (scaled and math.isfinite(loss))):
-        raise FloatingPointError(f"the gradient of step {step} is not finite (loss {loss:.4g})")
+Group = Sequence[Batch | PoseBatch]  # the batches whose mean gradient makes one step
 
 
 def fit(
@@ -40,39 +34,94 @@ def fit(
     evaluate_every: int,
     report: Report,  # (step, loss, other scalars)
     save: Callable[[int], None],
-    evaluate: Callable[[int], None],
+    evaluate: Callable[[int], bool],  # says whether it is worth going on
+    bad_step: Callable[[int, Group, float, float], None],  # (step, batches, loss, gradient): not finite, left out
+    stepped: Callable[[int], None] = lambda _: None,  # after the optimizer: averages of the weights
+    stopped: Callable[[], bool] = lambda: False,  # somebody asks to leave
+    accumulate: int = 1,
     start: int = 0,
-) -> None:
-    """The whole of training. Everything it needs is in its signature; nothing is read elsewhere.
+) -> int:
+    """The whole of training; returns the step it ended at. Everything it needs is in its signature; nothing is read elsewhere.
 
-    ``clip`` bounds the norm of the gradient (infinity: measured, not bounded). Raises ``FloatingPointError`` with the
-    step when the loss or the gradient is not finite, and ``ValueError`` when ``start`` lies behind ``steps``.
+    ``clip`` bounds the norm of the gradient (infinity: measured, not bounded). A step takes ``accumulate`` batches. One whose
+    loss or gradient is not finite changes no weight and is handed to ``bad_step``. Raises ``ValueError`` when ``start`` lies
+    behind ``steps``.
     """
     if start > steps:
         raise ValueError(f"the checkpoint has {start} steps behind it already, more than the {steps} asked for")
     model.train()
-    for step, batch in enumerate(islice(batches, steps - start), start=start + 1):
+    clock = time.perf_counter()
+    step = start
+    for step, group in enumerate(_groups(batches, accumulate, steps - start), start=start + 1):
         # Chance in a step depends on the step alone, so a resumed run needs no generator's state.
         torch.manual_seed(seed * 1_000_003 + step)
-        batch = batch.to(accelerator.device, non_blocking=True)
-        with accelerator.autocast():
-            prediction = model(batch.inputs)
-        loss = objective(prediction, batch)
-
-        accelerator.backward(loss.total)
-        norm = accelerator.clip_grad_norm_(model.parameters(), clip)
-        assert norm is not None  # only DeepSpeed, which is not used here, keeps it to itself
-        check_finite(step, float(loss.total.detach()), float(norm), scaled=accelerator.scaler is not None)
+        waited = time.perf_counter() - clock
+        loss, norm = gradient(accelerator, model, objective, group, clip=clip)
         rate = float(schedule.get_last_lr()[0])
-        optimizer.step()
+        total = float(loss.total)
+        # With a scaled loss (float16) a gradient that overflows is usual: the scaler leaves the step out and scales less.
+        scaled = accelerator.scaler is not None
+        if math.isfinite(norm) or scaled:
+            optimizer.step()
+        if math.isfinite(norm) or (scaled and math.isfinite(total)):
+            stepped(step)
+        else:
+            bad_step(step, group, total, norm)
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
 
-        report(step, loss, {"gradient": float(norm), "lr": rate})
-        if step % evaluate_every == 0 or step == steps:
+        report(step, loss, {"gradient": norm, "lr": rate, "data_wait": waited})
+        leaving = stopped()
+        if not leaving and (step % evaluate_every == 0 or step == steps):
             model.eval()
-            evaluate(step)
+            leaving = not evaluate(step)
             model.train()
         # Last: whoever goes on from a checkpoint finds everything up to its step done.
-        if step % save_every == 0 or step == steps:
+        if step % save_every == 0 or step == steps or leaving:
             save(step)
+        if leaving:
+            break
+        clock = time.perf_counter()
+    return step
+
+
+def gradient(
+    accelerator: Accelerator, model: nn.Module, objective: Callable[[Any, Any], Loss], group: Group, *, clip: float
+) -> tuple[Loss, float]:
+    """The gradient of the mean loss of a group of batches, clipped; that loss, and the gradient's norm before clipping."""
+    losses = []
+    for number, batch in enumerate(group, start=1):
+        batch = batch.to(accelerator.device, non_blocking=True)
+        # Processes exchange gradients once a step.
+        with accelerator.no_sync(model) if number < len(group) else nullcontext():
+            with accelerator.autocast():
+                prediction = model(batch.inputs)
+            loss = objective(prediction, batch)
+            accelerator.backward(loss.total / len(group))
+        losses.append(loss)
+    norm = accelerator.clip_grad_norm_(model.parameters(), clip)
+    assert norm is not None  # only DeepSpeed, which is not used here, keeps it to itself
+    return mean_loss(losses), float(norm)
+
+
+def mean_loss(losses: Sequence[Loss]) -> Loss:
+    """The mean of losses with the same parts, for reading."""
+
+    def mean(values: Iterable[torch.Tensor]) -> torch.Tensor:
+        return torch.stack([value.detach().float() for value in values]).mean(dim=0)
+
+    first = losses[0]
+    return Loss(
+        total=mean(loss.total for loss in losses),
+        parts={name: mean(loss.parts[name] for loss in losses) for name in first.parts},
+        notes={name: mean(loss.notes[name] for loss in losses) for name in first.notes},
+    )
+
+
+def _groups(batches: Iterable[Batch | PoseBatch], size: int, count: int) -> Iterator[Group]:
+    stream = iter(batches)
+    for _ in range(count):
+        group = list(itertools.islice(stream, size))
+        if not group:
+            return
+        yield group

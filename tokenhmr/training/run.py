@@ -5,7 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
+import resource
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from tokenhmr.render import save_picture
 from tokenhmr.structs import Loss
 
 
@@ -28,7 +34,15 @@ class Run:
     """
 
     def __init__(
-        self, *, accelerator: Accelerator, folder: Path, steps: int, start: int, config: dict[str, Any], log_every: int
+        self,
+        *,
+        accelerator: Accelerator,
+        folder: Path,
+        steps: int,
+        start: int,
+        config: dict[str, Any],
+        log_every: int,
+        rows: int = 1,  # samples that all processes together take in a step
     ) -> None:
         self.accelerator, self.folder, self.log_every = accelerator, folder, log_every
         self.main = accelerator.is_main_process
@@ -38,14 +52,14 @@ class Run:
             console=self.console, disable=not self.main,
         )  # fmt: skip
         self.task = self.progress.add_task("training", total=steps, completed=start)
-        self.clock = time.perf_counter()
+        self.clock, self.waited, self.rows = time.perf_counter(), 0.0, rows
         if self.main:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "config.json").write_text(
-                json.dumps(config | {"processes": accelerator.num_processes}, indent=1, default=str)
-            )
+            about = config | {"processes": accelerator.num_processes, "environment": environment()}
+            (folder / "config.json").write_text(json.dumps(about, indent=1, default=str))
             self._keep(start)
-        accelerator.init_trackers("tensorboard")
+        self.tracked = True
+        accelerator.init_trackers("tokenhmr", config=_flat(config))
 
     def __enter__(self) -> Run:
         self.progress.start()
@@ -58,6 +72,7 @@ class Run:
     def report(self, step: int, loss: Loss, scalars: dict[str, float]) -> None:
         """Called at every step and on every process; writes means over the processes at every ``log_every``-th."""
         self.progress.update(self.task, completed=step)
+        self.waited += scalars.get("data_wait", 0.0)
         if step % self.log_every:
             return
         now = time.perf_counter()
@@ -66,7 +81,10 @@ class Run:
         means = (sums / self.accelerator.num_processes).tolist()
         values = dict(zip(tensors, means, strict=True)) | scalars
         values["steps_per_second"] = self.log_every / (now - self.clock)
-        self.clock = now
+        values["samples_per_second"] = self.rows * values["steps_per_second"]
+        values["data_wait"] = self.waited / (now - self.clock)  # share of the time in which the model waits for data
+        values |= memory()
+        self.clock, self.waited = now, 0.0
         self.progress.update(self.task, description=f"loss {values['loss']:.4g}")
         self.write(step, values)
 
@@ -82,13 +100,33 @@ class Run:
             return
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"step": step} | values) + "\n")
-        self.accelerator.log(values, step=step)
+        self._track(lambda: self.accelerator.log(values, step=step))
 
     def picture(self, step: int, name: str, image: UInt8[np.ndarray, "height width 3"]) -> None:
         """A picture for TensorBoard."""
         if self.main:
-            writer: Any = self.accelerator.get_tracker("tensorboard", unwrap=True)
-            writer.add_image(name, image, step, dataformats="HWC")
+            (self.folder / "pictures").mkdir(exist_ok=True)
+            file = self.folder / "pictures" / f"{name.replace(' ', '_')}_{step:08d}.jpg"
+            save_picture(file, image)
+            self._track(lambda: self._tensorboard().add_image(name, image, step, dataformats="HWC"))
+
+    def histogram(self, step: int, name: str, values: Shaped[Tensor, "*shape"]) -> None:
+        """A histogram for TensorBoard, of the use of codes for instance."""
+        if self.main:
+            self._track(lambda: self._tensorboard().add_histogram(name, values, step))
+
+    def _tensorboard(self) -> Any:
+        return self.accelerator.get_tracker("tensorboard", unwrap=True)
+
+    def _track(self, write: Callable[[], object]) -> None:
+        """A tracker that is lost (a full disk, no network) costs a message; ``metrics.jsonl`` and training go on."""
+        if not self.tracked:
+            return
+        try:
+            write()
+        except Exception as reason:  # whatever a tracker of others may raise
+            self.tracked = False
+            self.say(f"the tracker failed and is left alone from here on: {reason}")
 
     def say(self, text: str) -> None:
         """A line for the person at the screen."""
@@ -102,6 +140,44 @@ class Run:
             file.write_text("".join(f"{line}\n" for line in rows))
 
 
+def environment() -> dict[str, Any]:
+    """What this run ran on: versions, machine, and the state of the checkout it was started in."""
+    return {
+        "python": platform.python_version(), "torch": torch.__version__, "platform": platform.platform(),
+        "cpus": os.cpu_count(), "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "command": sys.argv, "git": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain")),
+    }  # fmt: skip
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the checkout that this package lies in; nothing where there is none."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def memory() -> dict[str, float]:
+    """The most memory that this process has held so far, in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in kilobytes elsewhere
+    held = {"memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}
+    if torch.cuda.is_available():
+        held["gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
+    return held
+
+
+def _flat(config: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """A configuration as trackers want it: one level, plain values."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{start}{name}.")
+        else:
+            flat[start + str(name)] = value if isinstance(value, (int, float, str, bool)) else str(value)
+    return flat
+
+
 def _step_of(line: str) -> float:
     """The step of a row of metrics; infinity for one that a kill left unfinished."""
     try:
@@ -110,24 +186,29 @@ def _step_of(line: str) -> float:
         return float("inf")
 
 
-def weights_agree(accelerator: Accelerator, model: nn.Module) -> bool:
-    """Whether every process holds exactly the same parameters and buffers; every process has to ask."""
+def digest_of(model: nn.Module) -> bytes:
+    """Eight bytes that name exactly these parameters and buffers."""
     digest = hashlib.blake2b(digest_size=8)
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    number = int.from_bytes(digest.digest(), "big", signed=True)
+    return digest.digest()
+
+
+def weights_agree(accelerator: Accelerator, model: nn.Module) -> bool:
+    """Whether every process holds exactly the same parameters and buffers; every process has to ask."""
+    number = int.from_bytes(digest_of(model), "big", signed=True)
     everywhere = accelerator.gather(torch.tensor([number], device=accelerator.device))
     assert isinstance(everywhere, Tensor)
     return bool((everywhere == number).all())
 
 
-def make_accelerator(*, precision: str, folder: Path) -> Accelerator:
+def make_accelerator(*, precision: str, folder: Path, trackers: Sequence[str] = ("tensorboard",)) -> Accelerator:
     """An Accelerator that also joins several processes on machines without an accelerator.
 
     Started by torchrun on such a machine, it has to be told that CPUs are meant, else every process trains alone.
     """
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     return Accelerator(
-        mixed_precision=precision, log_with="tensorboard", project_dir=folder, cpu=several and not torch.cuda.is_available()
+        mixed_precision=precision, log_with=list(trackers), project_dir=folder, cpu=several and not torch.cuda.is_available()
     )

@@ -1,0 +1,41 @@
+"""The best weights of a run by its validation metrics, and when it is no longer worth going on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Save = Callable[[Path, Mapping[str, Any]], object]  # (folder, what config.json says of the training)
+
+
+class Best:
+    """Keeps the weights with the lowest sum of ``metrics``, over interruptions too: they are read from the folder itself."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        metrics: Sequence[str],  # lower is better
+        patience: int | None,  # steps without a better one after which ``offer`` says to stop; None: never
+        saved: Mapping[str, Any] | None,  # what config.json in the folder says of the training, in a run that goes on
+        save: Save,
+    ) -> None:
+        self.folder, self.metrics, self.patience, self.save = folder, tuple(metrics), patience, save
+        self.lowest, self.step = float("inf"), 0
+        if saved:
+            self.lowest, self.step = self._error(saved["validation"]), int(saved["steps"])
+
+    def offer(self, step: int, scores: Mapping[str, float]) -> bool:
+        """Save the weights if these scores beat all before; whether it is worth going on."""
+        error = self._error(scores)
+        if error < self.lowest:
+            self.lowest, self.step = error, step
+            self.save(self.folder, {"steps": step, "validation": dict(scores)})
+        return self.patience is None or step - self.step < self.patience
+
+    def _error(self, scores: Mapping[str, float]) -> float:
+        unknown = [name for name in self.metrics if name not in scores]
+        if unknown:
+            raise ValueError(f"best_by: no metric {', '.join(unknown)}; there are {', '.join(scores)}")
+        return sum(scores[name] for name in self.metrics)

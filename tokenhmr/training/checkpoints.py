@@ -1,0 +1,137 @@
+"""Checkpoints: written aside, flushed to the disk, renamed; read without unpickling anything but tensors."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+NAME = re.compile(r"step_(\d+)\.pt")
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A model, an optimizer, a schedule, a scaler, an average: what has a state to bring back."""
+
+    def state_dict(self) -> Mapping[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Any) -> Any: ...
+
+
+def write_checkpoint(path: Path, *, step: int, parts: Mapping[str, Stateful], place: Mapping[str, Any]) -> None:
+    """A kill at any moment leaves either no file or a whole one; an ``OSError`` (a full disk) leaves none."""
+    state = {"step": step, "place": dict(place)} | {name: part.state_dict() for name, part in parts.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    try:
+        with aside.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except (OSError, RuntimeError) as reason:  # torch says RuntimeError when the disk is full
+        aside.unlink(missing_ok=True)
+        raise OSError(f"could not write {path}: {reason}") from reason
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too, outlives a power cut
+    finally:
+        os.close(folder)
+
+
+def read_checkpoint(path: Path, *, parts: Mapping[str, Stateful]) -> tuple[int, dict[str, Any]]:
+    """Put everything back where it was; the steps already taken, and the place in the data as it was written.
+
+    Raises ``ValueError`` for a file that is no checkpoint or belongs to another model.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        missing = sorted(set(parts) - set(state))
+        if missing:
+            raise KeyError(f"it has no {', '.join(missing)}")
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        return int(state["step"]), dict(state["place"])
+    except FileNotFoundError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        first = str(error).strip("'\"").partition("\n")[0]
+        raise ValueError(
+            f"cannot go on from {path}: {first} Delete it, or choose another folder with out=DIR, or start anew with resume=none"
+        ) from error
+
+
+class Checkpoints:
+    """The newest few checkpoints of a run, in its folder ``checkpoints``. A failed write costs a message, not the training."""
+
+    def __init__(
+        self, *, folder: Path, keep: int, parts: Mapping[str, Stateful], place: Mapping[str, Any], say: Callable[[str], None]
+    ) -> None:
+        if keep < 1:
+            raise ValueError(f"at least one checkpoint has to be kept, not {keep}")
+        self.folder, self.keep, self.parts, self.place, self.say = folder / "checkpoints", keep, dict(parts), dict(place), say
+
+    def path(self, step: int) -> Path:
+        """Where the checkpoint of a step is."""
+        return self.folder / f"step_{step:08d}.pt"
+
+    def found(self) -> list[Path]:
+        """All there are, oldest first."""
+        return sorted(path for path in self.folder.glob("step_*.pt") if NAME.fullmatch(path.name))
+
+    def write(self, path: Path, step: int) -> None:
+        """One checkpoint at a place of the caller's."""
+        write_checkpoint(path, step=step, parts=self.parts, place=self.place)
+
+    def save(self, step: int) -> None:
+        """The checkpoint of a step; those beyond the newest ``keep`` go."""
+        try:
+            self.write(self.path(step), step)
+        except OSError as reason:
+            self.say(f"{reason}. Training goes on without it; the one before stays.")
+            return
+        for old in self.found()[: -self.keep]:
+            old.unlink(missing_ok=True)
+
+    def resume(self, choice: str) -> int:
+        """Steps already taken: of the newest checkpoint (``auto``), of none, or of a file.
+
+        Raises ``ValueError`` for a file that does not fit and ``FileNotFoundError`` for one that is not there. With ``auto`` one
+        that cannot be read is named and the one before it taken; a model of other sizes is an error.
+        """
+        if choice == "none":
+            for old in self.found():
+                old.unlink()
+            return 0
+        files = self.found()[::-1] if choice == "auto" else [Path(choice)]
+        for number, path in enumerate(files):
+            try:
+                step, place = read_checkpoint(path, parts=self.parts)
+            except ValueError as reason:
+                if number + 1 == len(files) or not _damaged(path):
+                    raise
+                self.say(f"{reason}. Taking the one before.")
+                continue
+            self._compare(place)
+            return step
+        return 0
+
+    def _compare(self, before: Mapping[str, Any]) -> None:
+        other = {name: value for name, value in before.items() if self.place.get(name) != value}
+        if other:
+            changes = ", ".join(f"{name} was {value} and is {self.place.get(name)}" for name, value in sorted(other.items()))
+            self.say(f"The samples come in another order than in the run before: {changes}.")
+
+
+def _damaged(path: Path) -> bool:
+    """Whether the file itself is broken, rather than of another model."""
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError):
+        return True
+    return False

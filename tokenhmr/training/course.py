@@ -1,0 +1,106 @@
+"""What both training commands do between building and measuring: go on from a checkpoint, fit, keep what may be needed again."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from tokenhmr.structs import Batch, Loss, PoseBatch
+from tokenhmr.training.average import Average
+from tokenhmr.training.checkpoints import Checkpoints, Stateful
+from tokenhmr.training.guard import BadSteps
+from tokenhmr.training.loop import fit
+from tokenhmr.training.run import Run, digest_of
+from tokenhmr.training.stopping import StopRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """The numbers of a training that are neither the model's nor the data's."""
+
+    steps: int
+    clip: float
+    seed: int
+    accumulate: int  # batches a step
+    save_every: int
+    evaluate_every: int
+    bad_steps: int  # so many in a row whose loss or gradient is not finite end the training
+
+
+def read_pace(settings: Mapping[Any, Any]) -> Pace:
+    """Out of a larger set of settings."""
+    return Pace(**{field.name: settings[field.name] for field in dataclasses.fields(Pace)})
+
+
+def make_checkpoints(
+    *,
+    accelerator: Accelerator,
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    average: Average,
+    keep: int,
+    place: Mapping[str, Any],  # what decides the order of the samples
+) -> Checkpoints:
+    """Everything that a training needs to go on bit for bit; chance and data depend on the step and ``place`` alone."""
+    parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "average": average}
+    if accelerator.scaler is not None:
+        parts["scaler"] = accelerator.scaler
+    place = {"processes": accelerator.num_processes} | dict(place)
+    return Checkpoints(folder=folder, keep=keep, parts=parts, place=place, say=accelerator.print)
+
+
+def follow(
+    *,
+    accelerator: Accelerator,
+    run: Run,
+    model: nn.Module,  # as prepared for these processes
+    plain: nn.Module,  # the same, unwrapped
+    objective: Callable[[Any, Any], Loss],
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    batches: Iterable[Batch | PoseBatch],
+    checkpoints: Checkpoints,
+    average: Average,
+    evaluate: Callable[[int], bool],
+    saving: Callable[[int], None] = lambda _: None,  # on every process, before each checkpoint
+    pace: Pace,
+    start: int,
+) -> bool:
+    """Fit; whether the training came to its end, rather than being asked to leave (SIGTERM, SIGUSR1) before it."""
+    bad = BadSteps(
+        folder=run.folder, rank=accelerator.process_index, patience=pace.bad_steps, command=[sys.executable, *sys.argv],
+        checkpoint=checkpoints.write if run.main else None, digest=lambda: digest_of(plain).hex(), say=run.say,
+    )  # fmt: skip
+
+    def save(step: int) -> None:
+        saving(step)
+        if run.main:
+            checkpoints.save(step)
+
+    def report(step: int, loss: Loss, scalars: dict[str, float]) -> None:
+        run.report(step, loss, scalars | {"bad_steps": float(bad.count)})
+
+    with StopRequest(accelerator) as stopped:
+        end = fit(
+            accelerator=accelerator, model=model, objective=objective, batches=batches, optimizer=optimizer, schedule=schedule,
+            steps=pace.steps, clip=pace.clip, seed=pace.seed, save_every=pace.save_every, evaluate_every=pace.evaluate_every,
+            accumulate=pace.accumulate, report=report, save=save, evaluate=evaluate, bad_step=bad, stepped=average.update,
+            stopped=stopped, start=start,
+        )  # fmt: skip
+    accelerator.wait_for_everyone()
+    if stopped.name is not None:
+        run.say(f"{stopped.name} at step {end}: everything is saved; the same command goes on from there")
+        return False
+    if end < pace.steps:
+        run.say(f"step {end}: no better for long enough, so this is the end (early_stop)")
+    return True
