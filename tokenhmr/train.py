@@ -147,7 +147,9 @@ def measure_all(
     first, *others = pictures.held_out
     scores = measure(config, model, pictures.held_out[first], run, limit=limit)
     for name in others:
-        scores |= {f"{name}/{key}": value for key, value in measure(config, model, pictures.held_out[name], run, limit=limit).items()}
+        scores |= {
+            f"{name}/{key}": value for key, value in measure(config, model, pictures.held_out[name], run, limit=limit).items()
+        }
     return scores
 
 

@@ -11,6 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+# What torch raises for files that are cut off, no checkpoints at all, or of another model.
+BROKEN = (OSError, RuntimeError, ValueError, LookupError, TypeError, EOFError, pickle.UnpicklingError)
 NAME = re.compile(r"step_(\d+)\.pt")
 
 
@@ -18,9 +20,13 @@ NAME = re.compile(r"step_(\d+)\.pt")
 class Stateful(Protocol):
     """A model, an optimizer, a schedule, a scaler, an average: what has a state to bring back."""
 
-    def state_dict(self) -> Mapping[str, Any]: ...
+    def state_dict(self) -> Mapping[str, Any]:
+        """What it is now, in tensors and plain values."""
+        ...
 
-    def load_state_dict(self, state_dict: Any) -> Any: ...
+    def load_state_dict(self, state_dict: Any) -> Any:
+        """Back to what it was."""
+        ...
 
 
 def write_checkpoint(path: Path, *, step: int, parts: Mapping[str, Stateful], place: Mapping[str, Any]) -> None:
@@ -59,10 +65,10 @@ def read_checkpoint(path: Path, *, parts: Mapping[str, Stateful]) -> tuple[int, 
         return int(state["step"]), dict(state["place"])
     except FileNotFoundError:
         raise
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+    except BROKEN as error:
         first = str(error).strip("'\"").partition("\n")[0]
         raise ValueError(
-            f"cannot go on from {path}: {first} Delete it, or choose another folder with out=DIR, or start anew with resume=none"
+            f"cannot go on from {path}: {first} Delete it, choose another folder with out=DIR, or start anew with resume=none"
         ) from error
 
 
@@ -101,8 +107,8 @@ class Checkpoints:
     def resume(self, choice: str) -> int:
         """Steps already taken: of the newest checkpoint (``auto``), of none, or of a file.
 
-        Raises ``ValueError`` for a file that does not fit and ``FileNotFoundError`` for one that is not there. With ``auto`` one
-        that cannot be read is named and the one before it taken; a model of other sizes is an error.
+        Raises ``ValueError`` for a file that does not fit and ``FileNotFoundError`` for one that is not there. With ``auto``
+        one that cannot be read is named and the one before it taken; a model of other sizes is an error.
         """
         if choice == "none":
             for old in self.found():
@@ -131,7 +137,7 @@ class Checkpoints:
 def _damaged(path: Path) -> bool:
     """Whether the file itself is broken, rather than of another model."""
     try:
-        torch.load(path, map_location="cpu", weights_only=True, mmap=False)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError):
+        torch.load(path, map_location="cpu", weights_only=True)
+    except BROKEN:
         return True
     return False

@@ -1,4 +1,4 @@
-"""What both training commands do between building and measuring: go on from a checkpoint, fit, keep what may be needed again."""
+"""What both training commands do between building and measuring: go on from a checkpoint, fit, keep what is needed."""
 
 from __future__ import annotations
 

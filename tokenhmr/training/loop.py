@@ -61,8 +61,9 @@ def fit(
         total = float(loss.total)
         # With a scaled loss (float16) a gradient that overflows is usual: the scaler leaves the step out and scales less.
         scaled = accelerator.scaler is not None
-        if math.isfinite(norm) or scaled:
-            optimizer.step()
+        if not (math.isfinite(norm) or scaled):
+            optimizer.zero_grad(set_to_none=True)  # and so the step changes nothing
+        optimizer.step()
         if math.isfinite(norm) or (scaled and math.isfinite(total)):
             stepped(step)
         else:
