@@ -173,7 +173,7 @@ def test_the_image_command_leaves_metrics_pictures_and_weights(models, number, n
     assert card["training"]["held_out"]["mpjpe"] == test["test/mpjpe"]
     assert card["training"]["mean_pose"]["pa_mpjpe"] == baseline["mean pose/pa_mpjpe"]
     assert len(read_rows(folder, "val/pck@0.1")) == 1
-    assert b"\x89PNG" in b"".join(file.read_bytes() for file in (folder / "tensorboard").iterdir())
+    assert b"\x89PNG" in b"".join(file.read_bytes() for file in (folder / "tokenhmr").glob("events*"))
 
 
 def test_the_tokenizer_inside_a_trained_model_is_the_one_it_was_given(models, tokenizers):
