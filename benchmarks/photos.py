@@ -112,7 +112,7 @@ def main() -> None:
     options.add_argument("--columns", type=int, default=5, help="photographs in a row (default: %(default)s)")
     options.add_argument("--cell", type=int, default=320, help="pixels of a photograph on the sheet (default: %(default)s)")
     given = options.parse_args()
-    listed = read_boxes(given.boxes)
+    listed = read_boxes(given.boxes).boxes
     present = {name: boxes for name, boxes in listed.items() if (given.photos / name).is_file()}
     if not present:
         raise SystemExit(f"{given.photos}: none of the {len(listed)} photographs of {given.boxes} is here")

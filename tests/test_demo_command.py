@@ -1,5 +1,6 @@
 """The command as people type it: what it leaves behind, what it says, how it ends."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import tokenhmr.demo.options
 from tests.demo_tools import tiny_model
 from tokenhmr.body import load_body
 from tokenhmr.demo.__main__ import main
@@ -63,11 +65,14 @@ def test_two_people_leave_pictures_meshes_and_numbers(demo, tmp_path):
     assert "2 people" in said[0] and str(tmp_path / "out") in said[-1]
 
     folder = tmp_path / "out" / "Foto äö"
-    assert {path.name for path in folder.iterdir()} == {"overlay.png", "side.png", "people.npz", "person_0.obj", "person_1.obj"}
+    assert {path.name for path in folder.iterdir()} == {
+        "overlay.png", "side.png", "people.npz", "person_0.obj", "person_1.obj", "run.json",
+    }  # fmt: skip
     with np.load(folder / "people.npz", allow_pickle=False) as file:
         people = dict(file)
     lines = [line.split(" (")[0].split(":")[0] for line in str(people["fields"]).splitlines()]
     assert set(lines) == {*FIELDS, "source"}
+    assert people["track"].tolist() == [0, 1] and str(people["camera_source"]) == "assumed"
     assert str(people["source"]) == "file"
     assert str(people["body"]) == "open" and "none, made up" in str(people["licences"]) and str(people["weights"])
     assert "metres" in str(people["units"]) and "y down" in str(people["axes"])
@@ -97,7 +102,7 @@ def test_a_run_replaces_the_results_of_the_one_before(demo, tmp_path):
     assert demo(photo, "--boxes", tmp_path / "two.csv")[0] == 0
     status, said, complaints = demo(photo, "--boxes", tmp_path / "none.json")
     assert status == 0 and len(complaints) == 1 and "0 people" in said[0]
-    assert [path.name for path in (tmp_path / "out" / "a").iterdir()] == ["people.npz"]
+    assert {path.name for path in (tmp_path / "out" / "a").iterdir()} == {"people.npz", "run.json"}
 
 
 def test_an_empty_file_has_the_shapes_of_a_full_one():
@@ -144,7 +149,7 @@ def test_bad_inputs_get_a_line_each_and_the_good_one_is_done(demo, tmp_path):
     for line, name in zip(sorted(complaints), ("empty", "gone.jpg", "text.jpg"), strict=True):
         assert name in line
     assert (tmp_path / "out" / "good" / "overlay.png").is_file()
-    assert "3 skipped" in said[-1] and "1 person" in said[-1]
+    assert "3 failed" in said[-1] and "1 person" in said[-1]
 
 
 @pytest.mark.parametrize("kind", ["missing", "text", "folder", "boxes", "weights", "device"])
@@ -182,9 +187,10 @@ def test_help_names_every_option_and_file(capsys):
     with pytest.raises(SystemExit) as end:
         main(["--help"])
     text = capsys.readouterr().out
-    options = ("--out", "--boxes", "--detector", "--threshold", "--no-fallback", "--weights", "--device", "--batch-size")
+    options = re.findall(r'add\(\s*"(--[a-z-]+)"', inspect.getsource(tokenhmr.demo.options))
+    assert len(options) > 20
     assert end.value.code == 0
-    assert all(word in text for word in (*options, "--quiet", "--debug", "overlay.png", "side.png", "people.npz", ".obj"))
+    assert all(word in text for word in (*options, "overlay.png", "side.png", "people.npz", ".obj", "overlay.mp4"))
 
 
 def test_the_module_is_a_command_without_tracebacks(tmp_path):

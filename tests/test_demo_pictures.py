@@ -1,14 +1,15 @@
 """Files to pixels, pixels to boxes: the formats people have, and the broken ones."""
 
 import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
-from tokenhmr.demo.boxes import find_people, read_boxes
-from tokenhmr.demo.detector import FullPicture, HogDetector, nobody, overlap, suppress
-from tokenhmr.demo.pictures import BadPicture, list_pictures, read_picture, sample_folder, shows_nothing
+from tokenhmr.demo.detector import HogDetector, overlap, suppress
+from tokenhmr.demo.pictures import BadPicture, open_picture, read_picture, sample_folder, shows_nothing
 
 
 def scene(height=40, width=60):
@@ -67,6 +68,67 @@ def test_grey_deep_and_transparent_pictures_become_rgb(tmp_path):
     assert (seen[:, :10] == 255).all() and (seen[:, 10:] == 100).all()
 
 
+def saved(image, path, mode=None, **how):
+    """Written by Pillow, which knows more kinds of pictures."""
+    picture = Image.fromarray(image)
+    (picture if mode is None else picture.convert(mode)).save(path, **how)
+    return path
+
+
+@pytest.mark.parametrize(("name", "mode"), [("cmyk.jpg", "CMYK"), ("cmyk.tif", "CMYK"), ("palette.png", "P"), ("la.png", "LA")])
+def test_rare_kinds_of_colour_are_understood(tmp_path, name, mode):
+    path = saved(scene(), tmp_path / name, mode, **({"quality": 95} if name.endswith("jpg") else {}))
+    expected = np.asarray(Image.fromarray(scene()).convert(mode).convert("RGB"))
+    assert np.abs(read_picture(path).astype(int) - expected).mean() < 4
+
+
+def test_sixteen_bits_of_colour_become_eight(tmp_path):
+    for suffix in (".png", ".tiff"):
+        deep = cv2.cvtColor(scene(), cv2.COLOR_RGB2BGR).astype(np.uint16) * 257
+        cv2.imwrite(str(tmp_path / f"deep{suffix}"), deep)
+        assert np.abs(read_picture(tmp_path / f"deep{suffix}").astype(int) - scene()).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_transparency_turns_with_its_picture(tmp_path, orientation):
+    layers = np.dstack([scene(), np.full((40, 60), 255, dtype=np.uint8)])
+    layers[:, :30, 3] = 0
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(layers, tmp_path / "glass.png", exif=exif)
+    shown = ImageOps.exif_transpose(Image.open(path))
+    paper = Image.new("RGBA", shown.size, "white")
+    paper.alpha_composite(shown)
+    assert (read_picture(path) == np.asarray(paper.convert("RGB"))).all()
+
+
+def test_a_huge_jpeg_is_read_smaller_and_a_huge_png_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tokenhmr.demo.pictures.MOST_PIXELS", 40 * 60 // 4)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = open_picture(saved(scene(), tmp_path / "huge.jpg", quality=95, exif=exif))
+    assert picture.size == (40, 60) and picture.image.shape == (30, 20, 3) and picture.zoom == 0.5
+    assert np.abs(picture.image[::-1][:, :, :].astype(int)[15:, :10] - [0, 0, 255]).mean() < 100
+    with pytest.raises(BadPicture, match="60x40 pixels are more"):
+        read_picture(saved(scene(), tmp_path / "huge.png"))
+
+
+def test_a_picture_that_only_claims_to_be_huge_costs_no_memory(tmp_path):
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "bomb.png").write_bytes(png + struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND")))
+    with pytest.raises(BadPicture):
+        read_picture(tmp_path / "bomb.png")
+
+
+def test_the_focal_length_comes_out_of_a_real_file(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 28
+    picture = open_picture(saved(scene(), tmp_path / "phone.jpg", exif=exif))
+    assert picture.focal == pytest.approx(28 / np.hypot(36, 24) * np.hypot(60, 40))
+
+
 def broken_files():
     jpeg, png = encoded(".jpg", scene(200, 300)), encoded(".png", scene(200, 300))
     thumbnail = jpeg[:2] + segment(0xE1, b"Exif\x00\x00" + encoded(".jpg", scene(8, 8))) + jpeg[2:]
@@ -90,77 +152,6 @@ def test_a_whole_jpeg_with_a_thumbnail_and_a_tail_is_fine(tmp_path):
     path = tmp_path / "phone.jpg"
     path.write_bytes(jpeg[:2] + segment(0xE1, b"Exif\x00\x00" + encoded(".jpg", scene(8, 8))) + jpeg[2:] + b"tail" * 10)
     assert read_picture(path).shape == (40, 60, 3)
-
-
-def test_every_picture_gets_a_place_of_its_own(tmp_path):
-    (tmp_path / "more").mkdir()
-    (tmp_path / "none").mkdir()
-    for name in ("a.jpg", "a.png", "B.jpg", "more/a.jpg", "more/b.JPG", "notes.txt"):
-        (tmp_path / name).write_bytes(b"x")
-    pictures, complaints = list_pictures(
-        [tmp_path, tmp_path / "more", tmp_path / "a.jpg", tmp_path / "none", tmp_path / "gone"]
-    )
-    assert [picture.path.name for picture in pictures] == ["B.jpg", "a.jpg", "a.png", "a.jpg", "b.JPG"]
-    results = [picture.result.lower() for picture in pictures]
-    assert len(set(results)) == len(results)
-    assert [line.split(": ")[0] for line in complaints] == [str(tmp_path / "none"), str(tmp_path / "gone")]
-
-
-def test_boxes_are_read_from_json_and_csv_alike(tmp_path):
-    (tmp_path / "boxes.json").write_text('{"a.jpg": [[1, 2, 30, 40, 0.5], [5, 6, 7, 8.5, 1]]}')
-    (tmp_path / "boxes.csv").write_text("picture,left,top,right,bottom,score\na.jpg,1,2,30,40,0.5\n\na.jpg,5,6,7,8.5,1\n")
-    one, other = (read_boxes(tmp_path / name)["a.jpg"] for name in ("boxes.json", "boxes.csv"))
-    assert one.xyxy.tolist() == other.xyxy.tolist() == [[1, 2, 30, 40], [5, 6, 7, 8.5]]
-    assert one.scores.tolist() == other.scores.tolist() == [0.5, 1]
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("b.json", '{"a.jpg": [[1, 2, 3]]}'),
-        ("b.json", '{"a.jpg": [[5, 2, 3, 4]]}'),
-        ("b.json", '{"a.jpg": [["x", 2, 3, 4]]}'),
-        ("b.json", '{"a.jpg": 7}'),
-        ("b.csv", "other.jpg,0,0,5,5\na.jpg,1,2,3\n"),
-    ],
-)
-def test_a_wrong_box_is_named_with_its_picture(tmp_path, name, text):
-    (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match=r"a\.jpg"):
-        read_boxes(tmp_path / name)
-
-
-@pytest.mark.parametrize("text", ["[1, 2]", "no boxes", "\x00\x01"])
-def test_a_file_that_is_no_box_file_is_refused(tmp_path, text):
-    (tmp_path / "b.json").write_text(text)
-    with pytest.raises(ValueError, match="boxes"):
-        read_boxes(tmp_path / "b.json")
-
-
-def sees_nobody(image):
-    return nobody()
-
-
-def test_who_decides_on_boxes():
-    image, blank = scene(), np.full((40, 60, 3), 117, dtype=np.uint8)
-    listed = {"two.jpg": read_like([[1, 2, 30, 40], [3, 4, 20, 30]]), "none.jpg": nobody()}
-
-    def ask(picture, name, fallback=True, detector=sees_nobody):
-        return find_people(picture, name, listed=listed, detector=detector, fallback=fallback).boxes
-
-    assert ask(image, "two.jpg").xyxy.tolist() == [[1, 2, 30, 40], [3, 4, 20, 30]]
-    assert len(ask(image, "none.jpg")) == 0, "an empty list is an answer"
-    assert ask(image, "other.jpg").xyxy.tolist() == [[0, 0, 60, 40]]
-    assert ask(image, "other.jpg").source == "full"
-    assert len(ask(image, "other.jpg", fallback=False)) == 0
-    assert len(ask(blank, "other.jpg", detector=FullPicture())) == 0, "a picture of nothing holds nobody"
-    with pytest.raises(BadPicture, match="60x40"):
-        find_people(image, "far.jpg", listed={"far.jpg": read_like([[70, 0, 90, 9]])}, detector=sees_nobody, fallback=True)
-
-
-def read_like(rows):
-    boxes = FullPicture()(scene())
-    return type(boxes)(xyxy=np.array(rows, dtype=float), scores=np.ones(len(rows)), source="file")
 
 
 def test_nothing_is_one_colour_and_a_speck_is_something():
@@ -204,12 +195,3 @@ def test_the_detector_finds_who_walks(data_folder):
     found = HogDetector()(image)
     walkers = np.array([[195.0, 100, 315, 400], [320.0, 110, 430, 400]])  # by eye
     assert all(overlap(walker, found.xyxy).max() > 0.5 for walker in walkers)
-
-
-def test_packaged_boxes_fit_their_pictures():
-    listed = read_boxes(sample_folder() / "boxes.json")
-    pictures = {path.name: read_picture(path) for path in sample_folder().glob("*.jpg")}
-    assert set(listed) == set(pictures)
-    for name, boxes in listed.items():
-        height, width = pictures[name].shape[:2]
-        assert (boxes.xyxy >= 0).all() and (boxes.xyxy <= (width, height, width, height)).all()

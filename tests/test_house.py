@@ -156,7 +156,8 @@ def test_a_wheel_carries_configs_lists_and_assets(tmp_path):
     names = {path.relative_to(ROOT).as_posix() for path in tracked()}
     code_and_assets = {name for name in names if name.startswith("tokenhmr/")}
     tables = {f"tokenhmr/_{name}" for name in names if name.startswith(("configs/", "data_lists/"))}
-    assert inside == code_and_assets | tables
+    trainer = {f"tokenhmr/_{name}" for name in names if name.startswith("tokenizer_train/")}
+    assert inside == code_and_assets | tables | trainer
 
 
 def test_papers_point_to_what_exists():

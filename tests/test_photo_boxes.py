@@ -10,7 +10,7 @@ from tokenhmr.demo.detector import overlap
 from tokenhmr.demo.pictures import SUFFIXES, read_picture
 
 FILE = ROOT / "benchmarks" / "photo_boxes.json"
-NAMES = list(read_boxes(FILE))
+NAMES = list(read_boxes(FILE).boxes)
 
 
 def test_photographs_are_listed_once_and_in_order():
@@ -22,7 +22,7 @@ def test_photographs_are_listed_once_and_in_order():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_boxes_are_rectangles_of_different_people(name):
-    boxes = read_boxes(FILE)[name].xyxy  # refuses what has no area
+    boxes = read_boxes(FILE).boxes[name].xyxy  # refuses what has no area
     assert 1 <= len(boxes) <= 5
     sides = boxes[:, 2:] - boxes[:, :2]
     assert (sides >= 24).all(), "a person of few pixels cannot be judged by eye"
@@ -36,6 +36,6 @@ def test_boxes_lie_inside_the_photographs(data_folder):
     if not folder.is_dir():
         pytest.skip("TOKENHMR_DATA has no photos")
     assert {path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES} == set(NAMES)
-    for name, boxes in read_boxes(FILE).items():
+    for name, boxes in read_boxes(FILE).boxes.items():
         height, width = read_picture(folder / name).shape[:2]
         assert (boxes.xyxy >= 0).all() and (boxes.xyxy[:, 2:] <= (width, height)).all(), name

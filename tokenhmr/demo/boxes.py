@@ -1,4 +1,4 @@
-"""Which boxes a picture gets: the user's file, else a detector's, else the whole picture."""
+"""Which boxes a frame gets: the user's file, else a detector's, else the whole picture."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from jaxtyping import UInt8
 from tokenhmr.demo.detector import Boxes, Detector, FullPicture, check_boxes, nobody
 from tokenhmr.demo.pictures import BadPicture, shows_nothing
 
+PERSON = "person"  # COCO's name of the category
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
@@ -24,33 +26,98 @@ class Found:
     note: str = ""
 
 
-def read_boxes(path: Path) -> dict[str, Boxes]:
-    """Boxes by picture name from JSON or CSV.
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A file of boxes: by picture name, ``clip.mp4#12`` for the frame 12 of a clip, ``clip.mp4`` for its other frames.
 
-    JSON: ``{"picture.jpg": [[left, top, right, bottom], ...]}``; an empty list says that nobody is there. CSV: one row a
-    person, ``picture.jpg,left,top,right,bottom`` and perhaps a score; a heading row is skipped. Pixels of the upright picture.
-    Raises ``ValueError`` with the picture or row that is wrong, ``OSError`` when the file cannot be read.
+    Boxes that are none do not spoil the others: who asks for them gets the reason.
+    """
+
+    boxes: Mapping[str, Boxes]
+    wrong: Mapping[str, str]  # by the same names
+
+    def find(self, name: str, number: int | None = None) -> Boxes | None:
+        """Boxes of a picture, or of the frame ``number`` of a clip; ``None``: the file does not speak of it.
+
+        Raises ``BadPicture`` for boxes that are none.
+        """
+        for key in (name,) if number is None else (f"{name}#{number}", name):
+            if key in self.wrong:
+                raise BadPicture(self.wrong[key])
+            if key in self.boxes:
+                return self.boxes[key]
+        return None
+
+    def about(self, name: str) -> list[str]:
+        """All that the file says of a picture or clip, as text: tells one run from another."""
+        names = sorted(key for key in self.boxes if key.partition("#")[0] == name)
+        return [f"{key} {self.boxes[key].xyxy.tolist()} {self.boxes[key].scores.tolist()}" for key in names]
+
+
+NO_LIST = Listed(boxes={}, wrong={})
+
+
+def read_boxes(path: Path) -> Listed:
+    """Boxes out of JSON, CSV or COCO annotations. Pixels of the upright picture.
+
+    JSON: ``{"picture.jpg": [[left, top, right, bottom], ...]}``, perhaps with a score; an empty list says that nobody is
+    there. CSV: one row a person, ``picture.jpg,left,top,right,bottom`` and perhaps a score; a heading row is skipped. COCO:
+    ``images`` and ``annotations`` with ``bbox``; of the categories only ``person``, where there is one. Raises ``OSError``
+    when the file cannot be read and ``ValueError`` when it is none of these; a wrong box waits in ``Listed.wrong``.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of boxes")
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = _csv_rows(text) if path.suffix.lower() == ".csv" else json.loads(text)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, csv.Error) as error:
         raise ValueError(f"{path}: neither JSON nor CSV of boxes ({error})") from error
     if not isinstance(rows, dict):
         raise ValueError(f'{path}: boxes are written {{"picture.jpg": [[left, top, right, bottom], ...]}}')
-    return {str(name): _as_boxes(f"{path}: {name}", people) for name, people in rows.items()}
+    if isinstance(rows.get("images"), list) and isinstance(rows.get("annotations"), list):
+        rows = _coco_rows(rows, path)
+    boxes: dict[str, Boxes] = {}
+    wrong: dict[str, str] = {}
+    for name, people in rows.items():
+        try:
+            boxes[str(name)] = _as_boxes(f"{path}: {name}", people)
+        except ValueError as error:
+            wrong[str(name)] = str(error)
+    return Listed(boxes=boxes, wrong=wrong)
 
 
 def _csv_rows(text: str) -> dict[str, list[list[str]]]:
     people: dict[str, list[list[str]]] = {}
     for number, row in enumerate(csv.reader(text.splitlines())):
         cells = [cell.strip() for cell in row]
-        heading = number == 0 and len(cells) > 1 and not cells[1].lstrip("+-").replace(".", "", 1).isdigit()
+        heading = number == 0 and len(cells) > 1 and not _is_number(cells[1])
         if any(cells) and not heading:
             people.setdefault(cells[0], []).append(cells[1:])
     return people
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _coco_rows(said: Mapping[str, Any], path: Path) -> dict[str, list[list[Any]]]:
+    """COCO's ``bbox`` is left, top, width, height; ``file_name`` may have folders."""
+    try:
+        names = {image["id"]: Path(str(image["file_name"])).name for image in said["images"]}
+        people = {entry["id"] for entry in said.get("categories", []) if entry.get("name") == PERSON}
+        rows: dict[str, list[list[Any]]] = {name: [] for name in names.values()}
+        for entry in said["annotations"]:
+            if people and entry.get("category_id") not in people:
+                continue
+            left, top, width, height = (float(number) for number in entry["bbox"])
+            rows[names[entry["image_id"]]].append([left, top, left + width, top + height, entry.get("score", 1.0)])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: these COCO annotations are not understood ({type(error).__name__}: {error})") from error
+    return rows
 
 
 def _as_boxes(where: str, people: Any) -> Boxes:
@@ -71,32 +138,39 @@ def _as_boxes(where: str, people: Any) -> Boxes:
     return Boxes(xyxy=xyxy, scores=np.array([row[4] if len(row) == 5 else 1.0 for row in rows]), source="file")
 
 
+def check_inside(boxes: Boxes, size: tuple[int, int]) -> None:
+    """Raise ``BadPicture`` for a box that shares no pixel with a picture of (width, height)."""
+    shared = np.minimum(boxes.xyxy[:, 2:], size) - np.maximum(boxes.xyxy[:, :2], 0)
+    if (shared <= 0).any():
+        row = int(np.argmax((shared <= 0).any(axis=1)))
+        raise BadPicture(f"box {boxes.xyxy[row].tolist()} lies outside the picture of {size[0]}x{size[1]} pixels")
+
+
 def find_people(
     image: UInt8[np.ndarray, "height width 3"],
     name: str,
     *,
-    listed: Mapping[str, Boxes],
+    listed: Listed,
     detector: Detector,
     fallback: bool,  # the whole picture when nobody is found
+    zoom: float = 1.0,  # pixels of ``image`` for one of the picture, see Picture.zoom
+    number: int | None = None,  # of the frame in a clip
 ) -> Found:
-    """Boxes for one picture: listed ones are taken at their word; a picture of a single colour holds nobody.
+    """Boxes for one picture, in its own pixels: listed ones at their word; a picture of a single colour holds nobody.
 
-    Raises ``BadPicture`` for a listed box that lies outside.
+    Raises ``BadPicture`` for listed boxes that are none or lie outside.
     """
-    height, width = image.shape[:2]
-    if name in listed:
-        boxes = listed[name]
-        shared = np.minimum(boxes.xyxy[:, 2:], (width, height)) - np.maximum(boxes.xyxy[:, :2], 0)
-        if (shared <= 0).any():
-            row = int(np.argmax((shared <= 0).any(axis=1)))
-            raise BadPicture(f"box {boxes.xyxy[row].tolist()} lies outside the picture of {width}x{height} pixels")
+    boxes = listed.find(name, number)
+    if boxes is not None:
+        check_inside(boxes, (round(image.shape[1] / zoom), round(image.shape[0] / zoom)))
         return Found(boxes=boxes, note="" if len(boxes) else "nobody, says the file of boxes")
     if shows_nothing(image):
         return Found(boxes=nobody(), note="nobody found: the picture is a single colour")
     found = detector(image)
-    if len(found):
-        return Found(boxes=found)
-    if not fallback:
-        return Found(boxes=nobody(), note="nobody found")
-    note = "nobody found: the whole picture serves as one box (--boxes FILE is better, --no-fallback leaves it empty)"
-    return Found(boxes=FullPicture()(image), note=note)
+    note = ""
+    if not len(found) and fallback:
+        note = "nobody found: the whole picture serves as one box (--boxes FILE is better, --no-fallback leaves it empty)"
+        found = FullPicture()(image)
+    elif not len(found):
+        note = "nobody found"
+    return Found(boxes=Boxes(xyxy=found.xyxy / zoom, scores=found.scores, source=found.source), note=note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import uuid
@@ -16,9 +17,10 @@ import torch
 from jaxtyping import Float, Float32, Integer, Shaped, UInt8
 
 from tokenhmr import __version__
-from tokenhmr.demo.scene import Camera, People, Posed, Scene, project
+from tokenhmr.demo.pictures import MOST_PIXELS
+from tokenhmr.demo.scene import Frame, People, Posed, Scene, project
 from tokenhmr.render import overlay, side_view
-from tokenhmr.render.picture import PAPER
+from tokenhmr.render.picture import COLOURS, PAPER
 from tokenhmr.rotations import matrix_to_axis_angle
 from tokenhmr.skeleton import JOINTS44, SMPL_JOINTS
 
@@ -147,22 +149,23 @@ def write_obj(
 def draw_people(
     image: UInt8[np.ndarray, "height width 3"],
     posed: Posed,
+    people: People,
     faces: Integer[np.ndarray, "face 3"],
-    camera: Camera,
-    *,
-    colours: Sequence[tuple[float, float, float]] | None = None,
+    frame: Frame,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The picture with bodies over it, the nearer hiding the farther."""
+    """The picture with bodies over it, the nearer hiding the farther; a track keeps its colour. It may be a smaller copy."""
+    camera = frame.camera.zoomed(image.shape[1] / frame.size[0])
     across, down = camera.focal
     # The renderer knows one focal length: pixels that are not square make bodies taller or flatter instead.
     squeeze = np.array([1, down / across, 1], dtype=np.float32)
-    bodies = [body * squeeze for body in posed.vertices]
-    return overlay(image, bodies, faces, focal=across, center=camera.center, colours=colours)
+    colours = [COLOURS[track % len(COLOURS)] for track in people.track]
+    return overlay(image, list(posed.vertices * squeeze), faces, focal=across, center=camera.center, colours=colours)
 
 
 def blank(size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
-    """Paper of the size of a picture that may not be shown."""
-    return np.full((size[1], size[0], 3), PAPER, dtype=np.uint8)
+    """Paper of the size of a picture that may not be shown; smaller than a huge one."""
+    shrink = min(1.0, math.sqrt(MOST_PIXELS / (size[0] * size[1])))
+    return np.full((max(1, round(size[1] * shrink)), max(1, round(size[0] * shrink)), 3), PAPER, dtype=np.uint8)
 
 
 def write_overlay(people: People, scene: Scene, folder: Path) -> None:
@@ -171,7 +174,7 @@ def write_overlay(people: People, scene: Scene, folder: Path) -> None:
         return
     frame = scene.frames[0]
     image = blank(frame.size) if scene.pictures is None else next(iter(scene.pictures()))
-    drawn = draw_people(image, scene.posed(people), scene.body.faces.cpu().numpy(), frame.camera)
+    drawn = draw_people(image, scene.posed(people), people, scene.body.faces.cpu().numpy(), frame)
     write_png(folder / "overlay.png", drawn, words=scene.about)
 
 

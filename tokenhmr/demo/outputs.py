@@ -30,6 +30,8 @@ OUTPUTS = {
                   files="people.npz: SMPL parameters, camera, joints with names, boxes; its entry 'fields' explains each"),
     "overlay": Output(module="export", function="write_overlay", usual=True, of=("picture",),
                       files="overlay.png: bodies over the picture, the nearer in front"),
+    "video": Output(module="clips", function="write_video", usual=True, of=("clip",),
+                    files="overlay.mp4: bodies over the video, with its times"),
     "side": Output(module="export", function="write_side", usual=True, of=("picture",),
                    files="side.png: the same bodies from the side"),
     "obj": Output(module="export", function="write_meshes", usual=True, of=("picture",),

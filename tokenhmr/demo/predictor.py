@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
-from torch import Tensor, nn
+from jaxtyping import Float, Float32, Float64, UInt8
+from torch import nn
 
-from tokenhmr.camera import crop_to_full_translation, default_focal, project
+from tokenhmr.camera import crop_to_full_translation
 from tokenhmr.data.crop import crop, crop_matrix, square_side
+from tokenhmr.demo.camera import Camera, assumed_camera, centred, turns_to_rays
 from tokenhmr.demo.detector import check_boxes
 from tokenhmr.rotations import matrix_to_axis_angle
 from tokenhmr.structs import Prediction, normalise
@@ -47,18 +49,36 @@ class Person:
         return self.vertices + self.translation
 
 
-def _array(value: Tensor) -> np.ndarray:
-    return value.float().cpu().numpy()
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """People to be looked at in one picture. The picture may be smaller than the numbers say: see ``zoom``."""
+
+    image: UInt8[np.ndarray, "height width 3"]  # RGB
+    boxes: Float[np.ndarray, "person 4"]  # left, top, right, bottom, pixels
+    scores: Float[np.ndarray, " person"]
+    camera: Camera
+    zoom: float = 1.0  # pixels of ``image`` for one of ``boxes`` and ``camera``
+    tag: Any = None  # comes back with the answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Waiting:
+    """A question whose crops are cut: of its picture nothing is kept but what the tag holds."""
+
+    question: Question
+    crops: list[UInt8[np.ndarray, "256 256 3"]]
+    people: list[Person]
 
 
 class Predictor:
-    """Holds a model; is not one. The optical axis is taken to meet the middle of the picture."""
+    """Holds a model; is not one. People of several pictures go through it together."""
+
+    MOST_HELD = 256 * 2**20  # bytes of pictures that wait for a batch to be full
 
     def __init__(self, model: nn.Module, *, batch_size: int = 16) -> None:
         self.model = model.eval()
         self.batch_size = batch_size
 
-    @torch.inference_mode()
     def __call__(
         self,
         image: UInt8[np.ndarray, "height width 3"],  # RGB
@@ -66,65 +86,131 @@ class Predictor:
         *,
         scores: Float[np.ndarray, " person"] | None = None,
         focal: float | None = None,  # pixels; None: 5000/256 of the longer side, as the official demo assumes
+        camera: Camera | None = None,  # in place of focal: the whole camera
     ) -> list[Person]:
-        """The person in each box, in the order of the boxes. Raises ``ValueError`` for pictures and boxes that are none."""
+        """The person in each box, in the order of the boxes. Raises ``ValueError`` for pictures and boxes that are none.
+
+        With ``focal`` alone the optical axis is taken to meet the middle of the picture. Where the camera is known, a body
+        is turned from the view of its crop into the camera's axes; under the assumed camera the two differ by little, and
+        bodies stay as the official demo leaves them.
+        """
         check_picture(image)
         check_boxes(boxes)
+        size = (image.shape[1], image.shape[0])
+        if camera is None:
+            camera = assumed_camera(size) if focal is None else centred(float(focal), size, source="user")
         scores = np.ones(len(boxes)) if scores is None else scores
-        people: list[Person] = []
-        for first in range(0, len(boxes), self.batch_size):
-            rows = slice(first, first + self.batch_size)
-            people += self._some(image, boxes[rows], scores[rows], focal)
+        ((_, people),) = self.stream([Question(image=image, boxes=boxes, scores=scores, camera=camera)])
         return people
 
-    def _some(
-        self,
-        image: UInt8[np.ndarray, "height width 3"],
-        boxes: Float[np.ndarray, "person 4"],
-        scores: Float[np.ndarray, " person"],
-        focal: float | None,
-    ) -> list[Person]:
-        centers = list((boxes[:, :2] + boxes[:, 2:]).astype(np.float64) / 2)
-        sides = [square_side(size) for size in (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)]
-        crops = [crop(image, crop_matrix(center, side)) for center, side in zip(centers, sides, strict=True)]
+    def stream(self, questions: Iterable[Question]) -> Iterator[tuple[Any, list[Person]]]:
+        """The tag of each question and its people, in order. Batches are filled across questions."""
+        waiting: list[_Waiting] = []
+        count, held = 0, 0
+        for question in questions:
+            crops = _crops(question)
+            waiting.append(_Waiting(question=replace(question, image=_NO_PIXELS), crops=crops, people=[]))
+            count, held = count + len(crops), held + question.image.nbytes
+            if count >= self.batch_size or held > self.MOST_HELD:
+                # A crowd may be larger than a batch; who is left over waits for the next pictures, unless memory says no.
+                yield from self._answer(waiting, keep=count % self.batch_size if held <= self.MOST_HELD else 0)
+                count, held = sum(len(each.crops) - len(each.people) for each in waiting), 0
+        yield from self._answer(waiting, keep=0)
+
+    def _answer(self, waiting: list[_Waiting], *, keep: int) -> Iterator[tuple[Any, list[Person]]]:
+        """Look at all crops that wait but the last ``keep``; whole questions leave the list."""
+        todo = [(each, row) for each in waiting for row in range(len(each.people), len(each.crops))]
+        todo = todo[: len(todo) - keep]
+        for first in range(0, len(todo), self.batch_size):
+            some = todo[first : first + self.batch_size]
+            for (each, _), person in zip(some, self._some(some), strict=True):
+                each.people.append(person)
+        while waiting and len(waiting[0].people) == len(waiting[0].crops):
+            each = waiting.pop(0)
+            yield each.question.tag, each.people
+
+    @torch.inference_mode()
+    def _some(self, rows: Sequence[tuple[_Waiting, int]]) -> list[Person]:
         device = next(self.model.parameters()).device
-        batch = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).to(device)
-        prediction: Prediction = self.model(normalise(batch))
-
-        # From the crop's camera to the picture's.
-        count, (height, width) = len(boxes), image.shape[:2]
-        size = torch.tensor([[width, height]], dtype=torch.float32, device=device).expand(count, 2)
-        focals = default_focal(size) if focal is None else torch.full((count,), float(focal), device=device)
-        translation = crop_to_full_translation(
-            prediction.camera,
-            torch.tensor(np.stack(centers), dtype=torch.float32, device=device),
-            torch.tensor(sides, dtype=torch.float32, device=device),
-            size / 2,
-            focals,
-        )
-        columns = _columns(prediction) | {
-            "translation": _array(translation),
-            "joints_2d": _array(project(prediction.joints, translation, focals, size / 2)),
-            "box": boxes.astype(np.float32),
-            "focal": focals.tolist(),
-            "score": scores.tolist(),
-        }
-        if prediction.skeleton is not None:
-            columns["skeleton_2d"] = _array(project(prediction.skeleton, translation, focals, size / 2))
-        return [Person(**{name: column[row] for name, column in columns.items()}) for row in range(count)]
+        pixels = np.stack([each.crops[row] for each, row in rows])
+        prediction: Prediction = self.model(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)))
+        columns = _columns(prediction)
+        return [
+            _place({name: column[number] for name, column in columns.items()}, each.question, row)
+            for number, (each, row) in enumerate(rows)
+        ]
 
 
-def _columns(prediction: Prediction) -> dict[str, Any]:
+_NO_PIXELS = np.zeros((0, 0, 3), dtype=np.uint8)
+
+
+def _crops(question: Question) -> list[UInt8[np.ndarray, "256 256 3"]]:
+    return [
+        crop(question.image, crop_matrix(center * question.zoom, side * question.zoom))
+        for center, side in (_square(box) for box in question.boxes)
+    ]
+
+
+def _square(box: Float[np.ndarray, "4"]) -> tuple[Float64[np.ndarray, "2"], float]:
+    """Middle and side of the crop around a box, pixels."""
+    box = box.astype(np.float64)
+    return (box[:2] + box[2:]) / 2, square_side(box[2:] - box[:2])
+
+
+def _place(said: dict[str, np.ndarray], question: Question, row: int) -> Person:
+    """One person of the crop's camera before the camera of the picture."""
+    camera, box = question.camera, question.boxes[row]
+    focal, axis = np.array(camera.focal), np.array(camera.center)
+    middle, side = _square(box)
+    # In units of the focal length, so that pixels need not be square: the depth follows from their geometric mean.
+    unit = float(np.sqrt(focal.prod()))
+    translation = crop_to_full_translation(
+        torch.from_numpy(said["camera"]),
+        torch.tensor((middle - axis) / focal, dtype=torch.float32),
+        torch.tensor(side / unit),
+        torch.zeros(2),
+        torch.tensor(1.0),
+    ).numpy()
+    said = said | {"translation": translation}
+    if camera.known and "skeleton" in said:
+        said |= _turned(said, np.array([*((middle - axis) / focal), 1.0]))
+    flat = {"joints_2d": "joints", "skeleton_2d": "skeleton"}
+    said |= {name: _pixels(said[of] + said["translation"], camera) for name, of in flat.items() if of in said}
+    if "global_orient" in said:
+        rotations = np.concatenate([said["global_orient"][None], said["body_pose"]])
+        said["axis_angle"] = matrix_to_axis_angle(torch.from_numpy(rotations)).numpy()
+    return Person(**said, box=box.astype(np.float32), focal=float(focal[0]), score=float(question.scores[row]))
+
+
+def _turned(said: dict[str, np.ndarray], ray: Float64[np.ndarray, "3"]) -> dict[str, np.ndarray]:
+    """A body as the crop shows it, looked at along ``ray`` and not along the optical axis.
+
+    The crop says how a body looks to an eye that is turned to it. What it says is therefore turned with that eye, about the
+    point of the ray where the crop's middle is; parameters turn about the root joint, so the translation takes up the rest.
+    """
+    turn = turns_to_rays(ray[None])[0].astype(np.float32)
+    root = said["skeleton"][0]
+    within = np.append(said["camera"][1:], np.float32(0))  # from the crop's middle to the body's origin
+    turned = {name: (said[name] - root) @ turn.T + root for name in ("vertices", "joints", "skeleton")}
+    turned["translation"] = said["translation"] - within + turn @ (root + within) - root
+    if "global_orient" in said:
+        turned["global_orient"] = turn @ said["global_orient"]
+    return turned
+
+
+def _pixels(points: Float32[np.ndarray, "point 3"], camera: Camera) -> Float32[np.ndarray, "point 2"]:
+    return (points[:, :2] / points[:, 2:] * np.array(camera.focal) + np.array(camera.center)).astype(np.float32)
+
+
+def _columns(prediction: Prediction) -> dict[str, np.ndarray]:
     """What the model says, as arrays with one row a person; what it does not say is left out."""
     said = {"vertices": prediction.vertices, "joints": prediction.joints, "camera": prediction.camera}
     if prediction.skeleton is not None:
         said["skeleton"] = prediction.skeleton
     if prediction.pose is not None:
         pose = prediction.pose
-        rotations = torch.cat([pose.global_orient[:, None], pose.body], dim=1)
         said |= {"global_orient": pose.global_orient, "body_pose": pose.body, "betas": pose.betas}
-        said["axis_angle"] = matrix_to_axis_angle(rotations.float())
-    return {name: _array(value) for name, value in said.items()}
+    return {name: value.float().cpu().numpy() for name, value in said.items()}
 
 
 def check_picture(image: UInt8[np.ndarray, "height width 3"]) -> None:

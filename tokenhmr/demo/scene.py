@@ -8,39 +8,20 @@ z forward; metres, radians, pixels of the upright picture.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 
 from tokenhmr.body import Body
+from tokenhmr.demo.camera import Camera
 from tokenhmr.structs import Pose
 
 TOGETHER = 32  # bodies that are posed at a time
-
-
-@dataclass(frozen=True, kw_only=True)
-class Camera:
-    """A pinhole camera: ``pixel ~ K (R x + t)`` for a point x of the world; without a world, R and t leave points alone."""
-
-    matrix: Float64[np.ndarray, "3 3"]  # K, pixels; no skew
-    rotation: Float64[np.ndarray, "3 3"] = field(default_factory=lambda: np.eye(3))  # world to camera
-    translation: Float64[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3))  # metres
-    source: str  # "file", "user", "exif", "assumed"
-
-    @property
-    def focal(self) -> tuple[float, float]:
-        """Focal lengths along x and y, pixels."""
-        return float(self.matrix[0, 0]), float(self.matrix[1, 1])
-
-    @property
-    def center(self) -> tuple[float, float]:
-        """Where the optical axis meets the picture, pixels."""
-        return float(self.matrix[0, 2]), float(self.matrix[1, 2])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,10 +108,10 @@ class Scene:
             return Posed(**{name: np.zeros((0, count, 3), dtype=np.float32) for name, count in empty.items()})
         return Posed(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
-    def frame_by_frame(self, people: People) -> Iterator[tuple[Frame, People, Posed]]:
-        """Every frame with its people, who may be none, and their bodies; one frame in memory."""
-        starts = np.searchsorted(people.frame, np.arange(len(self.frames) + 1))
-        for frame, start, end in zip(self.frames, starts[:-1], starts[1:], strict=True):
+    def frame_by_frame(self, people: People, *, first: int = 0) -> Iterator[tuple[Frame, People, Posed]]:
+        """Every frame from number ``first`` on with its people, who may be none, and their bodies; one frame in memory."""
+        starts = np.searchsorted(people.frame, np.arange(first, len(self.frames) + 1))
+        for frame, start, end in zip(self.frames[first:], starts[:-1], starts[1:], strict=True):
             here = people.rows(slice(int(start), int(end)))
             yield frame, here, self.posed(here)
 

@@ -21,6 +21,7 @@ COLOURS = (
     (0.87, 0.50, 0.36), (0.60, 0.86, 0.88),
 )  # fmt: skip
 PAPER = (242, 242, 240)
+MOST_SAMPLES = 6_000_000  # drawn at a time
 
 Colour = tuple[float, float, float]
 
@@ -45,19 +46,23 @@ def overlay(
     if window is None:
         return image.copy()
     left, top, right, bottom = window
-    layer = _draw(
-        bodies,
-        faces,
-        focal=focal,
-        center=(center[0] - left, center[1] - top),
-        width=right - left,
-        height=bottom - top,
-        colours=colours or COLOURS,
-    )
     result = image.copy()
-    below = image[top:bottom, left:right].astype(np.float32)
-    over = layer[..., :3] * 255 * opacity + below * (1 - opacity * layer[..., 3:])
-    result[top:bottom, left:right] = np.clip(over + 0.5, 0, 255).astype(np.uint8)
+    # In bands, so that a huge picture takes no more memory than a large one.
+    band = max(1, MOST_SAMPLES // (4 * (right - left)))
+    for start in range(top, bottom, band):
+        end = min(start + band, bottom)
+        layer = _draw(
+            bodies,
+            faces,
+            focal=focal,
+            center=(center[0] - left, center[1] - start),
+            width=right - left,
+            height=end - start,
+            colours=colours or COLOURS,
+        )
+        below = image[start:end, left:right].astype(np.float32)
+        over = layer[..., :3] * 255 * opacity + below * (1 - opacity * layer[..., 3:])
+        result[start:end, left:right] = np.clip(over + 0.5, 0, 255).astype(np.uint8)
     return result
 
 

@@ -1,0 +1,101 @@
+"""From the command's options to everything that a run needs, loaded and checked."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tokenhmr import __version__
+from tokenhmr.demo.boxes import NO_LIST, Listed, read_boxes
+from tokenhmr.demo.camera import CameraChoice, parse_focal, read_cameras
+from tokenhmr.demo.detectors import LICENCES, open_detector
+from tokenhmr.demo.licences import objections, stamp
+from tokenhmr.demo.outputs import chosen_outputs
+from tokenhmr.demo.pictures import sample_folder
+from tokenhmr.demo.predictor import Predictor
+from tokenhmr.demo.session import Tools, choose_device
+from tokenhmr.demo.shape import parse_height
+from tokenhmr.demo.smooth import OneEuro
+from tokenhmr.models.pretrained import load
+
+# Options that decide on what is written, and so on whether an earlier run's results are these.
+DECISIVE = ("detector", "threshold", "no_fallback", "focal", "height", "smooth", "cutoff", "max_gap", "no_pictures", "fps")
+
+
+def open_tools(options: argparse.Namespace) -> Tools:
+    """Read the files that options name and load the weights. Raises ``OSError`` or ``ValueError`` with one line."""
+    cameras = _cameras(options)
+    height = None if options.height is None else parse_height(options.height)
+    smooth = None if options.smooth == "none" else OneEuro(cutoff=_positive(options.cutoff, "--cutoff"))
+    if options.fps is not None and options.fps <= 0:
+        raise ValueError(f"--fps is above zero, not {options.fps}")
+    listed = _listed(options)
+    device = choose_device(options.device)
+    detector = open_detector(options.detector, threshold=options.threshold, weights=options.detector_weights, device=device)
+    model = load(options.weights).to(device)
+    if options.commercial_ok:
+        _refuse_restricted(model.card, model.body.licence, options.detector)
+    weights = options.weights if options.weights == "default" else Path(options.weights).name
+    about = stamp(model.card, body=model.body.kind, weights=weights, detector=options.detector)
+    outputs = chosen_outputs(options.save)
+    return Tools(
+        predictor=Predictor(model, batch_size=options.batch_size),
+        body=model.body,
+        detector=detector,
+        listed=listed,
+        fallback=not options.no_fallback,
+        cameras=cameras,
+        height=height,
+        smooth=smooth,
+        longest_gap=options.max_gap,
+        about=about,
+        outputs=outputs,
+        show_pictures=not options.no_pictures,
+        out=options.out,
+        force=options.force,
+        settings=_settings(options, {**about, "outputs": list(outputs), "tokenhmr": __version__}),
+    )
+
+
+def _cameras(options: argparse.Namespace) -> CameraChoice:
+    if options.focal is not None and options.camera is not None:
+        raise ValueError("--focal and --camera contradict each other: take one")
+    choice = CameraChoice() if options.focal is None else parse_focal(options.focal)
+    return choice if options.camera is None else replace(choice, file=read_cameras(options.camera))
+
+
+def _listed(options: argparse.Namespace) -> Listed:
+    samples = sample_folder() / "boxes.json"
+    path = options.boxes or (samples if not options.inputs and options.detector == "hog" else None)
+    return NO_LIST if path is None else read_boxes(path)
+
+
+def _positive(number: float, name: str) -> float:
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} is above zero, not {number}")
+    return number
+
+
+def _settings(options: argparse.Namespace, more: dict[str, Any]) -> dict[str, Any]:
+    chosen = {name: getattr(options, name) for name in DECISIVE}
+    for name in ("camera", "detector_weights"):
+        path = getattr(options, name)
+        chosen[name] = None if path is None else _digest(path)
+    return {**chosen, **more}
+
+
+def _digest(path: Path) -> str:
+    """Of a file what is in it, of a folder its name: enough to tell two runs apart."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else str(path.resolve())
+
+
+def _refuse_restricted(card: dict[str, Any], body_licence: str, detector: str) -> None:
+    lines = objections(card, body_licence=body_licence, detector=detector, detector_licence=LICENCES.get(detector))
+    if lines:
+        raise ValueError(
+            f"--commercial-ok: {'; '.join(lines)}. (Copyright licences as they are stated; patents are not judged.)"
+        )
