@@ -37,7 +37,8 @@ def strides(times: np.ndarray) -> torch.Tensor:
     right = mirror_axis_angle(left[list(flip_permutation(BODY_JOINTS))])
     share = torch.from_numpy((1 - np.cos(np.pi * times / STEP)) / 2).float()
     both = [roma.rotvec_to_unitquat(pose) for pose in (left, right)]
-    return roma.unitquat_to_rotmat(roma.unitquat_slerp(*both, share))
+    turned = roma.unitquat_to_rotmat(roma.unitquat_slerp(*both, share))
+    return torch.cat([turned, torch.eye(3).expand(len(times), 2, 3, 3)], dim=1)  # the hands keep still
 
 
 def bodies(body: Body, times: np.ndarray, total: float, person: int) -> np.ndarray:

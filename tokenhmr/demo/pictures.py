@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -72,8 +74,9 @@ def open_picture(path: Path) -> Picture:
     reduction = _reduction(head)
     data = np.frombuffer(raw, dtype=np.uint8)
     try:
-        colour = cv2.imdecode(data, REDUCED[reduction])
-        layers = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if head.transparent else None
+        with _silent_decoders():
+            colour = cv2.imdecode(data, REDUCED[reduction])
+            layers = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if head.transparent else None
     except cv2.error as error:
         raise BadPicture(f"not a readable picture ({error.err})") from error
     if colour is None:
@@ -107,13 +110,28 @@ def _read_head(raw: bytes) -> _Head:
         with _pillow_unbound(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tags that it finds odd
             with Image.open(io.BytesIO(raw)) as file:
-                exif = file.getexif()
+                exif = Image.Image.getexif(file)  # that of PNG files would decode every pixel, to look behind them
                 tags = {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
                 transparent = "A" in file.getbands() or "transparency" in file.info
                 turned = int(tags.get(ORIENTATION, 1)) if tags.get(ORIENTATION, 1) in range(1, 9) else 1
                 return _Head(size=file.size, kind=file.format or "", transparent=transparent, orientation=turned, tags=tags)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, TypeError, KeyError, EOFError):
         return _Head(size=None, tags={})
+
+
+@contextmanager
+def _silent_decoders() -> Iterator[None]:
+    """libpng and libjpeg write remarks of their own to the process's standard error; who is told what is said here."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextmanager

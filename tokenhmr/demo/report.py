@@ -42,7 +42,7 @@ class Report:
             *columns, console=console, transient=True, disable=not shown, redirect_stdout=False, redirect_stderr=False
         )
         self._task: TaskID | None = None
-        self._seen, self._seen_start = 0, self._start
+        self._seen, self._all, self._seen_start = 0, 0, self._start
 
     def __enter__(self) -> Report:
         self._bar.start()
@@ -60,7 +60,7 @@ class Report:
 
     def step(self, people: int, steps: int = 1) -> None:
         """Some steps more, with so many people."""
-        self._seen += people
+        self._seen, self._all = self._seen + people, self._all + people
         passed = max(time.perf_counter() - self._seen_start, 1e-6)
         if self._task is not None:
             self._bar.update(self._task, advance=steps, rate=f"{self._seen / passed:.1f} people/s")
@@ -117,7 +117,7 @@ class Report:
         parts = [count(self.done, "input"), count(self.people, "person")]
         parts += [f"{self.skipped} done before"] if self.skipped else []
         parts += [f"{self.failed} failed"] if self.failed else []
-        rate = f" ({self.people / seconds:.1f} people/s)" if self.people else ""
+        rate = f" ({self._all / seconds:.2g} people/s)" if self._all else ""
         self.say(f"{', '.join(parts)}, {seconds:.1f} s{rate}. Results are in {where}")
         counts = {"done": self.done, "skipped": self.skipped, "failed": self.failed, "people": self.people}
         self.tell(summary=True, **counts, seconds=round(seconds, 3), out=where)
