@@ -24,7 +24,7 @@ BLOCKS = (
     "vit", "resnet", "hrnet", "transformer", "mixer", "convolution", "locator", "quantizer", "parts", "discriminator",
     "public_weights",
 )  # fmt: skip
-MODEL_STAGE = dict.fromkeys(BLOCKS, 0) | {"tokenizer": 1, "pct": 1, "pretrained": 3, "__init__": 3}
+MODEL_STAGE = dict.fromkeys(BLOCKS, 0) | {"tokenizer": 1, "pct": 1, "pretrained": 3, "exchange": 3, "__init__": 3}
 
 # One gate for each outside library: the only files or rooms that may import it. "entry" is every file of the roof but demo.
 GATES = {

@@ -188,7 +188,8 @@ def test_configs_of_other_models_are_refused(copy):
         ({"numbers": numbers | {"backbone": []}}, "does not describe a tokenhmr"),
         ({"numbers": numbers | {"decoder": numbers["decoder"] | {"depth": 2}}}, r"missing: decoder\.layers\.1"),
         ({"numbers": {name: value for name, value in numbers.items() if name != "tokenizer"}}, "tokenizer"),
-        ({"body": "smpl"}, "body 'smpl'"),
+        ({"body": "mine"}, "body 'mine': pass it"),
+        ({"body": "smpl", "shape": "ten"}, "'ten' shape directions"),
         ({"shape": 300}, "300 shape directions"),
     ):
         original = (copy / "config.json").read_text()

@@ -1,40 +1,19 @@
 """Pickles of others are read without being run: what they hold comes back, what they try is refused."""
 
 import collections
-import contextlib
 import os
 import pathlib
 import pickle
 import random
 import struct
 import sys
-import types
 
 import numpy as np
 import pytest
 import torch
 
+from tests.fake_modules import fake
 from tokenhmr.safefile import Record, SparseMatrix, as_array, loads, plain, read_pickle
-
-
-@contextlib.contextmanager
-def fake(**classes):
-    """Modules that hold classes for as long as a file is written, as no reader has them: {"yacs__config": [CfgNode]}."""
-    made = []
-    for dotted, kinds in classes.items():
-        path = dotted.replace("__", ".")
-        for name in [path.rpartition(".")[0], path]:
-            if name and name not in sys.modules:
-                sys.modules[name] = types.ModuleType(name)
-                made.append(name)
-        for kind in kinds:
-            kind.__module__, kind.__qualname__ = path, kind.__name__
-            setattr(sys.modules[path], kind.__name__, kind)
-    try:
-        yield
-    finally:
-        for name in made:
-            del sys.modules[name]
 
 
 class Ch:

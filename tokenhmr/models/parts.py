@@ -30,7 +30,9 @@ def build_backbone(numbers: Mapping[str, Any]) -> ViT:
         raise ValueError(f"the stem is one of {', '.join(STEMS)}, not {numbers.get('stem')!r}")
     of_stem = {name: value for name, value in numbers.items() if name in STEM_NUMBERS}
     sizes = {name: value for name, value in numbers.items() if name != "stem" and name not in of_stem}
-    return ViT(patch_embed=STEMS[numbers["stem"]](width=numbers["width"], **of_stem), **sizes)
+    vit = ViT(patch_embed=STEMS[numbers["stem"]](width=numbers["width"], **of_stem), **sizes)
+    vit.numbers = dict(numbers)
+    return vit
 
 
 # Numbers that a backbone can keep and compute in; all that comes after it is float32 either way.

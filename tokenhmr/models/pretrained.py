@@ -22,8 +22,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tokenhmr import __version__
-from tokenhmr.body import Body, load_body
+from tokenhmr.body import Body
 from tokenhmr.body.files import ASSETS
+from tokenhmr.models.bodies import STAND_IN, matching_body
 from tokenhmr.models.hmr2 import HMR2, build_hmr2
 from tokenhmr.models.parts import build_backbone, in_precision
 from tokenhmr.models.tokenhmr import TokenHMR, build_tokenhmr
@@ -33,8 +34,8 @@ from tokenhmr.models.vit import ViT
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FORMAT = 1  # raised when config.json changes its meaning
 IMAGE_MODELS = {"tokenhmr": TokenHMR, "hmr2": HMR2}  # by the kind that config.json names
-TOKENIZER = "pose_tokenizer"
-PREFIX = "tokenizer."  # of the tokenizer's tensors inside an image model
+TOKENIZER, BACKBONE = "pose_tokenizer", "backbone"
+PREFIX = {TOKENIZER: "tokenizer.", BACKBONE: "backbone."}  # of a part's tensors inside an image model
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 LARGEST_NUMBER = 2**16  # a width or depth beyond this is no model but an attack on the memory
 
@@ -67,8 +68,8 @@ def read_config(name_or_dir: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{path} does not describe a model: it has no numbers")
     if config.get("format") != FORMAT:
         raise ValueError(f"{path} is of format {config.get('format')!r}, this version of tokenhmr reads {FORMAT}")
-    if config.get("kind") not in (*IMAGE_MODELS, TOKENIZER):
-        raise ValueError(f"{path} is of kind {config.get('kind')!r}, known are {', '.join(IMAGE_MODELS)} and {TOKENIZER}")
+    if config.get("kind") not in (*IMAGE_MODELS, *PREFIX):
+        raise ValueError(f"{path} is of kind {config.get('kind')!r}, known are {', '.join((*IMAGE_MODELS, *PREFIX))}")
     _check_numbers(config["numbers"], path)
     return config
 
@@ -143,12 +144,12 @@ def _describe(model: nn.Module) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if isinstance(model, ImageModel):
         kind = next(name for name, made in IMAGE_MODELS.items() if isinstance(model, made))
-        body = {"body": model.body.kind, "shape": model.body.shape_count}
+        body = {"body": model.body.kind.removeprefix(STAND_IN), "shape": model.body.shape_count}
         licences["body"] = model.body.licence
-    elif isinstance(model, PoseTokenizer):
-        kind = TOKENIZER
+    elif isinstance(model, PoseTokenizer | ViT):
+        kind = TOKENIZER if isinstance(model, PoseTokenizer) else BACKBONE
     else:
-        raise ValueError(f"a {type(model).__name__} is neither a TokenHMR nor an HMR2 nor a PoseTokenizer")
+        raise ValueError(f"a {type(model).__name__} is neither a TokenHMR nor an HMR2 nor a PoseTokenizer nor a ViT")
     if not model.numbers:
         raise ValueError("this model was put together by hand; only one made by build_tokenhmr or build_hmr2 knows its numbers")
     return {
@@ -170,15 +171,16 @@ def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
 def load(name_or_dir: str | os.PathLike[str] = "default", *, body: Body | None = None, precision: str = "fp32") -> ImageModel:
     """The image model of a folder, in evaluation mode, on the CPU.
 
-    ``body`` is needed when the weights speak of another body than the open one. ``precision`` is that of the backbone: fp32,
-    bf16 or fp16 (docs/precision.md says what each costs in accuracy); heads and geometry stay in float32. Raises
-    ``FileNotFoundError`` for a folder that is not there or not complete, and one ``ValueError`` that lists everything that does
-    not fit.
+    Weights that speak of another body than the open one take it from ``body``, or from the user's own file where ``load_body``
+    finds it; without one they are shown on the open body in its mean shape, and a warning says so. ``precision`` is that of
+    the backbone: fp32, bf16 or fp16 (docs/precision.md says what each costs in accuracy); heads and geometry stay in float32.
+    Raises ``FileNotFoundError`` for a folder that is not there or not complete, and one ``ValueError`` that lists everything
+    that does not fit.
     """
     config = read_config(name_or_dir)
-    if config["kind"] == TOKENIZER:
-        raise ValueError(f"{name_or_dir} holds a pose tokenizer: open it with load_tokenizer")
-    body, numbers = _matching_body(config, body), dict(config["numbers"])
+    if config["kind"] not in IMAGE_MODELS:
+        raise ValueError(f"{name_or_dir} holds a {config['kind']}: open it with load_{config['kind'].removeprefix('pose_')}")
+    body, numbers = matching_body(config, body), dict(config["numbers"])
 
     def build() -> ImageModel:
         if config["kind"] == "hmr2":
@@ -197,37 +199,28 @@ def load_tokenizer(name_or_dir: str | os.PathLike[str] = "default") -> PoseToken
 
     Raises as ``load`` does.
     """
-    config = read_config(name_or_dir)
-    if config["kind"] == "hmr2":
-        raise ValueError(f"{name_or_dir} holds an HMR2, which has no tokenizer")
-    inside = config["kind"] != TOKENIZER
-    numbers = config["numbers"].get("tokenizer") if inside else config["numbers"]
-    if not isinstance(numbers, dict):
-        raise ValueError(f"{name_or_dir}: {CONFIG} does not describe the tokenizer")
-    return _assemble(lambda: PoseTokenizer(**numbers), _folder(name_or_dir), config, PREFIX if inside else "")
+    return _part(name_or_dir, TOKENIZER, "tokenizer", lambda numbers: PoseTokenizer(**numbers))
 
 
 def load_backbone(name_or_dir: str | os.PathLike[str]) -> ViT:
-    """The backbone inside an image model's folder: where a training may start. Raises as ``load`` does."""
+    """The backbone of its own folder, or the one inside an image model's: where a training may start. Raises as ``load``."""
+    return _part(name_or_dir, BACKBONE, "backbone", build_backbone)
+
+
+def load_any(name_or_dir: str | os.PathLike[str]) -> ImageModel | PoseTokenizer | ViT:
+    """Whatever a folder holds, by the kind that its ``config.json`` names; bodies that are not there are stood in for."""
+    kind = read_config(name_or_dir)["kind"]
+    openers: dict[str, Callable[[Any], Any]] = {TOKENIZER: load_tokenizer, BACKBONE: load_backbone}
+    return openers.get(kind, load)(name_or_dir)
+
+
+def _part(name_or_dir: str | os.PathLike[str], kind: str, key: str, build: Callable[[dict[str, Any]], Any]) -> Any:
     config = read_config(name_or_dir)
-    numbers = config["numbers"].get("backbone")
+    inside = config["kind"] != kind
+    numbers = config["numbers"].get(key) if inside else config["numbers"]
     if not isinstance(numbers, dict):
-        raise ValueError(f"{name_or_dir} holds a {config['kind']}, which has no backbone, or its {CONFIG} does not describe it")
-    return _assemble(lambda: build_backbone(numbers), _folder(name_or_dir), config, "backbone.")
-
-
-def _matching_body(config: Mapping[str, Any], body: Body | None) -> Body:
-    kind, shape = config.get("body"), config.get("shape")
-    if body is None:
-        if kind != "open":
-            raise ValueError(f"these weights speak of the body {kind!r}: pass it, load(..., body=load_body(PATH))")
-        body = load_body("open")
-    if (body.kind, body.shape_count) != (kind, shape):
-        raise ValueError(
-            f"these weights speak of the body {kind!r} with {shape} shape directions, not of {body.kind!r} with "
-            f"{body.shape_count}: their numbers do not transfer"
-        )
-    return body
+        raise ValueError(f"{name_or_dir} holds a {config['kind']}, which has no {key}, or its {CONFIG} does not describe it")
+    return _assemble(lambda: build(numbers), _folder(name_or_dir), config, PREFIX[kind] if inside else "")
 
 
 def _assemble(build: Callable[[], Any], folder: Path, config: Mapping[str, Any], prefix: str) -> Any:

@@ -6,6 +6,7 @@ rotation (rows) are its channels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
@@ -129,7 +130,7 @@ class PoseTokenizer(nn.Module):
         super().__init__()
         self.numbers = {name: value for name, value in locals().items() if name not in {"self", "__class__"}}
         self.joints, self.codes, self.width = joints, codes, code_width
-        self.tokens = joints // 10 * 10 * 2**upsamplings // 2**downsamplings
+        self.tokens = self.count_tokens(self.numbers)
         self.encoder = PoseEncoder(
             joints=joints, width=width, code_width=code_width, upsamplings=upsamplings, downsamplings=downsamplings,
             depth=depth, dilation=dilation,
@@ -139,6 +140,11 @@ class PoseTokenizer(nn.Module):
         )
         self.quantizer = NearestCode(codes=codes, width=code_width, decay=decay, revive_below=revive_below)
         self.register_buffer("mean_pose", torch.zeros(joints, 6))
+
+    @staticmethod
+    def count_tokens(numbers: Mapping[str, int | float]) -> int:
+        """How many tokens a pose has, by what the constructor takes: 160 as released."""
+        return int(numbers["joints"]) // 10 * 10 * 2 ** int(numbers["upsamplings"]) // 2 ** int(numbers["downsamplings"])
 
     def forward(self, six: Float[Tensor, "batch joint 6"]) -> PoseReconstruction:
         """Through the bottleneck and back, for training; in training mode the codebook learns."""

@@ -7,7 +7,7 @@ released HMR2.0 and TokenHMR weights have (ViT-H: width 1280, depth 32, 16 heads
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import final
+from typing import Any, final
 
 import torch
 from einops import rearrange
@@ -178,6 +178,7 @@ class ViT(nn.Module):
         if not 0 <= drop_path < 1:
             raise ValueError(f"drop_path is a share in [0, 1), not {drop_path}")
         self.width = width
+        self.numbers: dict[str, Any] = {}  # what build_backbone was given
         self.patch_embed = patch_embed
         self.grid = patch_embed.grid
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.grid[0] * self.grid[1], width))

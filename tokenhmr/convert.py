@@ -1,0 +1,115 @@
+"""``python -m tokenhmr.convert``: public weights to a folder of ours that ``tokenhmr.load`` opens, and back."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+KINDS = {
+    "official": "TokenHMR: tokenizer.pth, and a checkpoint that needs it",
+    "hmr2": "HMR2.0 of 4D-Humans, also as hmr2_pretrained.pth",
+    "vitpose": "a ViTPose backbone, to start training from",
+}
+NEEDED = {"official": ("tokenizer",), "hmr2": ("checkpoint",), "vitpose": ("checkpoint",)}
+
+EPILOG = """\
+examples:
+  python -m tokenhmr.convert official --tokenizer tokenizer.pth --checkpoint tokenhmr_model_latest.ckpt \\
+                                      --config model_config.yaml --out weights/tokenhmr
+  python -m tokenhmr.convert official --tokenizer tokenizer.pth --out weights/tokenizer       the tokenizer alone
+  python -m tokenhmr.convert hmr2 --checkpoint 'epoch=35-step=1000000.ckpt' --out weights/hmr2
+  python -m tokenhmr.convert vitpose --checkpoint vitpose_backbone.pth --out weights/vitpose
+  python -m tokenhmr.convert official --to official --weights weights/tokenhmr --out back
+
+Where the files come from, under which licence, and what is said when one is not what it should be: docs/official_weights.md.
+Nothing in a file is run, and no package that wrote it has to be installed. A file with a tensor too many, too few or of another
+shape is refused as a whole.
+
+exit status: 0 when the folder was written, 2 when nothing was.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    options = argparse.ArgumentParser(
+        prog="python -m tokenhmr.convert",
+        description="Public weights to a folder that tokenhmr.load opens, and back.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = options.add_subparsers(dest="kind", required=True, metavar="official|hmr2|vitpose")
+    for kind, words in KINDS.items():
+        add = commands.add_parser(kind, help=words, description=f"Convert {words}.").add_argument
+        add("--to", choices=("ours", "official"), default="ours", help="which way (default: %(default)s)")
+        if kind == "official":
+            add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.pth")
+        add("--checkpoint", type=Path, metavar="FILE", help="the public checkpoint")
+        if kind != "vitpose":
+            add("--config", type=Path, metavar="FILE", help="model_config.yaml, in place of what the checkpoint says itself")
+        add("--heads", type=int, metavar="N", help="of the backbone's attention, for a width that is none of ViTPose's")
+        add("--weights", type=Path, metavar="DIR", help="with --to official: the folder to convert back")
+        add("--dtype", choices=("float32", "float16"), default="float32", help="of our file (default: %(default)s)")
+        add("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
+        add("--debug", action="store_true", help="show the traceback of an error")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        _check(options)
+        said = _convert(options)
+    except (OSError, ValueError) as error:
+        if options.debug:
+            traceback.print_exc()
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return 2
+    sys.stdout.write("".join(f"{line}\n" for line in said))
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> list[str]:
+    from tokenhmr.models import exchange  # torch comes with it: only now is it needed
+
+    if options.to == "official":
+        return exchange.to_official(options.weights, options.out)
+    if options.kind == "vitpose":
+        return exchange.convert_vitpose(options.checkpoint, options.out, heads=options.heads, dtype=options.dtype)
+    config = None if options.config is None else read_config(options.config)
+    if options.kind == "hmr2":
+        return exchange.convert_hmr2(options.checkpoint, options.out, config=config, heads=options.heads, dtype=options.dtype)
+    if options.checkpoint is None:
+        return exchange.convert_tokenizer(options.tokenizer, options.out, dtype=options.dtype)
+    return exchange.convert_official(
+        options.tokenizer, options.checkpoint, options.out, config=config, heads=options.heads, dtype=options.dtype
+    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A ``model_config.yaml``; interpolations stay as they are written. Raises ``FileNotFoundError`` or ``ValueError``."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is no configuration of a model")
+    return content
+
+
+def _check(options: argparse.Namespace) -> None:
+    needed = ("weights",) if options.to == "official" else NEEDED[options.kind]
+    missing = [f"--{name}" for name in needed if getattr(options, name) is None]
+    if missing:
+        why = " (a TokenHMR checkpoint does not hold its tokenizer)" if missing == ["--tokenizer"] else ""
+        raise ValueError(f"convert {options.kind} --to {options.to} needs {', '.join(missing)}{why}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
