@@ -14,7 +14,7 @@ FLOORS = [
     {"body", "mesh"},
     {"models", "losses", "data", "render"},
     {"training", "evaluation", "synthesis"},
-    {"demo", "train", "convert", "doctor", "tokenizer_train", "entry"},
+    {"demo", "train", "convert", "onnx_export", "doctor", "tokenizer_train", "entry"},
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 ROOF = len(FLOORS) - 1
@@ -35,6 +35,7 @@ GATES = {
     "smplx": {"body"},
     "chumpy": {"body"},
     "numba": {"render", "synthesis"},
+    "pytorch3d": {"render"},
     "av": {"demo"},
     "cv2": {"data/crop", "data/disturb", "data/shards", "render", "synthesis", "demo"},
 }

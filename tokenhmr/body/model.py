@@ -145,13 +145,13 @@ class Body(nn.Module):
             feature = rotations[:, 1:] - torch.eye(3, device=rotations.device)
             coefficients = torch.cat([betas, feature.flatten(start_dim=1)], dim=1)
         # Added last: a product of one or two rows that starts from the template rounds 217 times at a metre's grain (1e-6 m).
-        return (coefficients @ self.basis).add_(self.template).view(len(betas), 3, -1)
+        return (coefficients @ self.basis).add_(self.template).view(betas.shape[0], 3, -1)
 
     def _skin(
         self, transforms: Float[Tensor, "batch 24 3 4"], rest: Float[Tensor, "batch 3 vertex"]
     ) -> Float[Tensor, "batch vertex 3"]:
         per_joint = transforms.permute(0, 2, 3, 1).reshape(-1, 24)
-        per_vertex = (per_joint @ self.skinning).view(len(rest), 3, 4, -1)
+        per_vertex = (per_joint @ self.skinning).view(rest.shape[0], 3, 4, -1)
         posed = (per_vertex[:, :, :3] * rest[:, None]).sum(dim=2) + per_vertex[:, :, 3]
         return posed.transpose(1, 2)
 

@@ -104,7 +104,7 @@ class QueryDecoder(nn.Module):
 
     def forward(self, context: Float[Tensor, "batch token context"]) -> Float[Tensor, "batch width"]:
         """The answer token; no final normalisation."""
-        x = self.to_token(context.new_zeros(len(context), 1)) + self.position
+        x = self.to_token(context.new_zeros(context.shape[0], 1)) + self.position
         for layer in self.layers:
             x = layer(x, context)
         return x

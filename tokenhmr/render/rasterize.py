@@ -1,8 +1,8 @@
 """A z-buffer: which triangle each pixel sees, where on it, and how far away.
 
 Two backends give the same fragments bit for bit: compiled loops (numba), and NumPy alone where numba does not import. Both
-work in double precision and in the same order of operations. The pixel of a row and a column covers [column, column + 1) x
-[row, row + 1) and is sampled at its middle; x right, y down, z forward, metres.
+work in double precision and in the same order of operations; a third, PyTorch3D, is there for those who have it. The pixel of
+a row and a column covers [column, column + 1) x [row, row + 1), sampled at its middle; x right, y down, z forward, metres.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32, Integer
@@ -17,6 +18,8 @@ from jaxtyping import Bool, Float, Float32, Float64, Int32, Integer
 NEAR = 0.05  # metres; a triangle with a corner nearer than this is dropped, which also covers what is behind the camera
 
 Fill = Callable[..., None]
+BACKENDS = ("auto", "numba", "numpy", "pytorch3d")
+_FILLED_BY = {"numba": "tokenhmr.render.kernels", "pytorch3d": "tokenhmr.render.with_pytorch3d"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +56,8 @@ def rasterize(
     """Draw triangles with a pinhole camera at the origin (``focal`` and ``center`` in pixels).
 
     Without ``both_sides`` only triangles whose corners run against the clock on the screen are drawn: the outside of a closed
-    mesh, at half the cost. ``backend`` is ``numba``, ``numpy`` or ``auto`` (numba where it imports); a ``ValueError`` names
-    any other.
+    mesh, at half the cost. ``backend`` is one of ``BACKENDS``; ``auto`` is numba where it imports, and never pytorch3d. A
+    ``ValueError`` names any other, or says that PyTorch3D is not there.
     """
     fill = _filler(backend)
     screen = project_to_screen(vertices, focal=focal, center=center)
@@ -99,17 +102,16 @@ def choose_backend(name: str) -> str:
     """``numba`` or ``numpy`` for ``auto``; a ``ValueError`` for a name that is neither."""
     if name == "auto":
         return "numba" if has_numba() else "numpy"
-    if name not in ("numba", "numpy"):
-        raise ValueError(f"no rasterizer called {name!r}; there are auto, numba and numpy")
+    if name not in BACKENDS:
+        raise ValueError(f"no rasterizer called {name!r}; there are {', '.join(BACKENDS)}")
     return name
 
 
 def _filler(backend: str) -> Fill:
-    if choose_backend(backend) == "numpy":
+    chosen = choose_backend(backend)
+    if chosen == "numpy":
         return _fill_with_numpy
-    from tokenhmr.render.kernels import fill
-
-    return fill
+    return import_module(_FILLED_BY[chosen]).fill
 
 
 def _fill_with_numpy(

@@ -1,0 +1,83 @@
+"""The model as an ONNX file: same numbers as torch, any batch, and a runner that needs nothing of ours."""
+
+import argparse
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tests.demo_tools import tiny_model
+from tokenhmr import onnx_export
+from tokenhmr.demo.pictures import sample_folder
+from tokenhmr.demo.predictor import Predictor
+from tokenhmr.models.pretrained import save_pretrained
+
+onnx = pytest.importorskip("onnx", reason="onnx comes with the extra [onnx]")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra [onnx]")
+
+BOX = np.array([[40.0, 10.0, 400.0, 500.0]])
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("onnx")
+    save_pretrained(tiny_model(), folder / "weights", metadata={"licences": {"data": "none, made up"}})
+    return onnx_export.export_onnx(str(folder / "weights"), folder / "new" / "model.onnx")
+
+
+def test_the_graph_says_what_torch_says(exported):
+    assert exported.difference is not None
+    assert all(exported.difference[name] <= onnx_export.BUDGET[name] for name in onnx_export.OUTPUTS)
+    session = onnxruntime.InferenceSession(str(exported.file), providers=["CPUExecutionProvider"])
+    crops = np.random.default_rng(1).integers(0, 256, (5, 256, 256, 3), dtype=np.uint8)
+    together = session.run(None, {"crops": crops})
+    alone = [session.run(None, {"crops": crop[None]}) for crop in crops]
+    for column, name in enumerate(onnx_export.OUTPUTS):
+        assert np.allclose(together[column], np.concatenate([one[column] for one in alone]), atol=onnx_export.BUDGET[name])
+    assert not np.allclose(together[1][0], together[1][1], atol=1e-5), "the crop does not reach the pose"
+
+
+def test_only_ordinary_operators_and_the_licences_inside(exported):
+    graph = onnx.load(str(exported.file))
+    assert {one.domain for one in graph.opset_import} == {""} and graph.opset_import[0].version == onnx_export.OPSET
+    words = {entry.key: entry.value for entry in graph.metadata_props}
+    assert words["body"] == "open" and "none, made up" in words["licences"]
+    assert {output.name for output in graph.graph.output} == set(onnx_export.OUTPUTS) <= set(words)
+
+
+def test_the_runner_has_twenty_lines_and_finds_the_same_body(exported, tmp_path):
+    source = exported.runner.read_text()
+    assert (
+        len([line for line in source.splitlines() if line.strip()]) <= 20
+        and "tokenhmr" not in source
+        and "torch\n" not in source
+    )
+    picture = sample_folder() / "skimage_astronaut.jpg"
+    command = [sys.executable, str(exported.runner), str(exported.file), str(picture), *map(str, BOX[0])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    image = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
+    (person,) = Predictor(tiny_model())(image, BOX)
+    with np.load(tmp_path / "body.npz") as body:
+        assert np.abs(body["vertices"][0] - person.vertices).max() < 1e-3
+        assert np.abs(body["body_pose"][0] - person.body_pose).max() < 1e-3
+
+
+def test_a_graph_that_says_something_else_is_not_written(exported):
+    other = tiny_model()
+    with torch.no_grad():
+        other.heads.camera.bias += 0.1
+    with pytest.raises(ValueError, match="differs from torch in camera"):
+        onnx_export.compare(exported.file, other)
+
+
+def test_the_command_says_what_it_wrote_and_refuses_other_names(exported, tmp_path):
+    options = argparse.ArgumentParser()
+    onnx_export.add_options(options.add_subparsers())
+    weights = str(exported.file.parent.parent / "weights")
+    with pytest.raises(ValueError, match="something"):
+        onnx_export.run(options.parse_args(["onnx", "--weights", weights, "--out", str(tmp_path / "model.pt")]))
+    assert list(tmp_path.iterdir()) == []
