@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from tokenhmr.demo.view import PageServer, view
+from tokenhmr.demo.view import HOST, PageServer, view
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_pages_and_their_list_are_served_and_nothing_else(pages, fetch):
     with PageServer(pages) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         root = server.address
-        assert root.startswith("http://127.0.0.1:")
+        assert root.startswith(f"http://{HOST}:")
         listing = fetch(root)
         assert "zwei &amp; drei" in listing and "zwei%20%26%20drei" in listing
         assert fetch(f"{root}zwei%20%26%20drei") == "<p>page zwei & drei"

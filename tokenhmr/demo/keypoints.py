@@ -14,7 +14,8 @@ from jaxtyping import Float32, Float64
 from tokenhmr.demo.scene import People, Scene, project
 from tokenhmr.skeleton import JOINTS44, OPENPOSE_JOINTS
 
-Points = Float32[np.ndarray, "person 44 3"]  # skeleton.JOINTS44: pixels of the upright picture, confidence
+# Of one frame, anybody's: skeleton.JOINTS44 in pixels of the upright picture, with a confidence.
+Points = Float32[np.ndarray, "_ 44 3"]
 
 # COCO's order (Lin et al., 2014) and what BlazePose calls two of ours; all other names are the same.
 COCO_JOINTS = (
@@ -32,9 +33,9 @@ FAR = 0.5  # of a person's extent: keypoints farther than this from where the mo
 class KeypointFile:
     """People's keypoints, frame by frame, under the name of each picture or clip."""
 
-    frames: Mapping[str, Sequence[np.ndarray]]  # name -> for each frame an array (person, 44, 3)
+    frames: Mapping[str, Sequence[Points]]  # name -> frames
 
-    def of(self, name: str) -> Sequence[np.ndarray] | None:
+    def of(self, name: str) -> Sequence[Points] | None:
         """The frames of a picture or clip; None where the file does not speak of it."""
         return self.frames.get(name, self.frames.get(_ANYWHERE))
 
@@ -137,7 +138,7 @@ def boxes_around(people: Points, *, margin: float = 0.15) -> Float64[np.ndarray,
     return boxes
 
 
-def assign(people: People, scene: Scene, frames: Sequence[np.ndarray]) -> Float32[np.ndarray, "row 44 3"]:
+def assign(people: People, scene: Scene, frames: Sequence[Points]) -> Float32[np.ndarray, "row 44 3"]:
     """Keypoints for each row of people, zeros where there are none: the nearest pairs first, each used once a frame.
 
     Nearness is the mean distance between keypoints and the same joints as the model sees them, in units of the keypoints'

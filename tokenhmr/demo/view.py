@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+HOST = "127.0.0.1"  # nobody else can ask
 _LIST = """<!doctype html><meta charset="utf-8"><title>tokenhmr</title>
 <style>body {{ font: 16px/1.6 system-ui, sans-serif; margin: 2rem }}</style><ul>{lines}</ul>"""
 
@@ -20,13 +21,13 @@ class PageServer(ThreadingHTTPServer):
 
     def __init__(self, pages: Sequence[Path]) -> None:
         self.pages = {f"/{quote(page.parent.name)}": page for page in pages}
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__((HOST, 0), _Handler)
 
     @property
     def address(self) -> str:
         """Where a browser finds it: the page itself when there is one."""
         only = next(iter(self.pages)) if len(self.pages) == 1 else "/"
-        return f"http://127.0.0.1:{self.server_port}{only}"
+        return f"http://{HOST}:{self.server_port}{only}"
 
     def listing(self) -> bytes:
         """A link to each page."""
