@@ -1,6 +1,6 @@
 """What Blender makes of a .glb or .bvh: run by an interpreter that has ``bpy``, by itself, not by pytest.
 
-    python blender_reader.py FILE OUT.npz RATE
+    python blender_reader.py FILE OUT.npz RATE FRAMES
 
 Frames are counted from zero at RATE a second; vertices and joints come back in the file's own axes (x right, y up).
 """
@@ -30,23 +30,21 @@ def points(objects):
     return found
 
 
-def main(path, out, rate):
+def main(path, out, rate, count):
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     if path.endswith(".glb"):
-        # Blender turns seconds into frames by the scene's own rate.
-        scene.render.fps, scene.render.fps_base = round(float(rate) * 1001 / 1000), 1.001
+        scene.render.fps = int(rate)  # Blender makes frames of seconds by the scene's own, whole, rate
         bpy.ops.import_scene.gltf(filepath=path)
         first = 0
     else:
-        bpy.ops.import_anim.bvh(filepath=path, use_fps_scale=False, frame_start=0, update_scene_duration=True)
-        first = 0
-    frames, last = [], scene.frame_end
-    for number in range(first, int(sys.argv[4]) if len(sys.argv) > 4 else last + 1):
-        scene.frame_set(number)
+        bpy.ops.import_anim.bvh(filepath=path, frame_start=1)
+        first = 1
+    frames = []
+    for number in range(int(count)):
+        scene.frame_set(first + number)
         frames.append(points(scene.objects))
-    names = sorted(frames[0])
-    np.savez(out, **{name: np.stack([frame[name] for frame in frames]) for name in names})
+    np.savez(out, **{name: np.stack([frame[name] for frame in frames]) for name in frames[0]})
 
 
-main(*sys.argv[1:4])
+main(*sys.argv[1:5])
