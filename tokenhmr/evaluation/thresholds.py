@@ -139,5 +139,5 @@ def _beside(table: Thresholds) -> list[str]:
     lines = []
     for part, names, unit in (("keypoints_2d", JOINTS44, "crop widths"), ("angles", SMPL_JOINTS, "radians")):
         lines.append(f"{part} ({unit}): measured, published")
-        lines += [f"  {name:16s} {mine[part][name]:8.4f} {published[part][name]:8.4f}" for name in names]
+        lines += [f"  {name:18s} {mine[part][name]:8.4f} {published[part][name]:8.4f}" for name in names]
     return lines
