@@ -7,6 +7,7 @@ from jaxtyping import TypeCheckError
 
 from tokenhmr import skeleton
 from tokenhmr.body import Body, BodyFile, load_body, read_body_file
+from tokenhmr.body.arrays import FINGERTIPS
 from tokenhmr.body.files import OPEN_BODY
 from tokenhmr.rotations import axis_angle_to_matrix, mirror_matrix
 from tokenhmr.structs import Pose
@@ -168,15 +169,28 @@ def write(path, **changes):
 def test_bad_files_are_named_as_what_they_are(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no body file at .*nowhere"):
         read_body_file(tmp_path / "nowhere.npz")
-    with pytest.raises(ValueError, match="it has no weights"):
+    with pytest.raises(ValueError, match="has no weights"):
         read_body_file(write(tmp_path / "a.npz", weights=None))
     joints = np.stack([np.arange(52) - 1, np.arange(52)])
-    with pytest.raises(ValueError, match=r"52 joints, SMPL has 24: is it SMPL-H"):
+    with pytest.raises(ValueError, match=r"kintree_table is \(2, 52\), of SMPL .* it should be \(2, 24\)"):
         read_body_file(write(tmp_path / "b.npz", kintree_table=joints))
     shuffled = np.stack([np.roll(np.array(skeleton.SMPL_PARENTS), 1), np.arange(24)])
     with pytest.raises(ValueError, match="another order"):
         read_body_file(write(tmp_path / "c.npz", kintree_table=shuffled))
     text = tmp_path / "d.npz"
     text.write_text("not a zip")
-    with pytest.raises(ValueError, match=r"d\.npz"):
+    with pytest.raises(ValueError, match=r"d\.npz is no pickle, \.npz or \.npy"):
         read_body_file(text)
+    with pytest.raises(ValueError, match="it has no vertex_id_names"):
+        read_body_file(write(tmp_path / "e.npz", vertex_id_names=None))
+    with pytest.raises(ValueError, match="does not say which vertex is nose"):
+        read_body_file(write(tmp_path / "f.npz", vertex_id_names=np.array([f"point {row}" for row in range(22)])))
+    with pytest.raises(ValueError, match=r"J_regressor_extra19 is \(18, 6881\), it should be \(19, 6881\)"):
+        read_body_file(write(tmp_path / "g.npz", J_regressor_extra19=np.zeros((18, 6881))))
+
+
+def test_a_body_of_ones_own_is_called_by_its_file(tmp_path):
+    file = read_body_file(write(tmp_path / "mine.npz", licence=np.array("my own")))
+    assert (file.kind, file.licence) == ("mine", "my own")
+    assert load_body(tmp_path / "mine.npz", betas=3).shape_count == 3
+    assert sorted(file.fingertips) == sorted(FINGERTIPS) and not file.fingertips.keys() & file.surface.keys()

@@ -22,9 +22,8 @@ from tests.official_files import (
     write_checkpoint,
     write_tokenizer,
 )
-from tokenhmr.body import load_body
+from tokenhmr.body import load_body, stand_in
 from tokenhmr.models import exchange, public_weights
-from tokenhmr.models.bodies import stand_in
 from tokenhmr.models.hmr2 import build_hmr2
 from tokenhmr.models.pretrained import load, load_backbone, load_tokenizer
 from tokenhmr.models.tokenhmr import build_tokenhmr
@@ -182,7 +181,7 @@ def test_without_an_smpl_file_the_open_body_is_drawn_and_one_line_says_so(files,
     model = load(folder / "tokenhmr")
     (line,) = caplog.messages
     assert "'smpl'" in line and "rotations are right" in line and "betas do not transfer" in line
-    assert model.body.kind == "open for smpl" and model.body.shape_count == 10
+    assert model.body.shown_as == "open for smpl" and model.body.shape_count == 10
     said = model(image)
     assert said.pose.betas.abs().max() > 0
     posed = load_body("open")
@@ -198,7 +197,6 @@ def test_without_an_smpl_file_the_open_body_is_drawn_and_one_line_says_so(files,
 def test_with_the_users_own_body_nothing_is_said(files, caplog):
     folder, _ = files
     body = stand_in("smpl", betas=10)
-    body.kind = "smpl"
     assert load(folder / "tokenhmr", body=body).body is body
     assert caplog.messages == []
     assert "non-commercial" in load(folder / "tokenhmr", body=body).card["licences"]["weights"]

@@ -172,7 +172,7 @@ def conclude(config: DictConfig, model: ImageModel, pictures: Pictures, run: Run
     run.say("held out: " + show(scores))
     if not run.main:
         return
-    baseline = measure_baseline(pictures, load_body(config.body), batches=20)
+    baseline = measure_baseline(pictures, load_body(config.body, folder=config.body_folder), batches=20)
     run.write(config.steps, {f"mean pose/{name}": value for name, value in baseline.items()})
     run.say("mean pose: " + show(baseline))
     weights = save(config, model, run.folder / "weights", {"steps": config.steps, "held_out": scores, "mean_pose": baseline})
@@ -203,7 +203,7 @@ def train(config: DictConfig) -> None:
     rank, world = accelerator.process_index, accelerator.num_processes
     check(config, processes=world)
     torch.manual_seed(config.seed)
-    plain = build(config, load_body(config.body))
+    plain = build(config, load_body(config.body, folder=config.body_folder))
     pictures = find_pictures(config, folder, accelerator)
 
     objective = instantiate(config.loss).to(accelerator.device)

@@ -73,7 +73,7 @@ def train(config: DictConfig) -> None:
         raise ValueError(f"a batch of {config.batch_size} cannot be accumulated in {config.accumulate} equal parts")
     torch.manual_seed(config.seed)
     splits, mixture = read_splits(config)
-    body = load_body(config.body).to(accelerator.device)
+    body = load_body(config.body, folder=config.body_folder).to(accelerator.device)
 
     model = instantiate(config.tokenizer)
     model.mean_pose.copy_(matrix_to_rows(splits["train"]).mean(dim=0))

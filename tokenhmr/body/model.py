@@ -6,15 +6,21 @@ are kept planar, (3, V), so that shape and pose correctives are one matrix produ
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenhmr.body.files import OPEN_BODY, BodyFile, read_body_file
+from tokenhmr.body.arrays import SURFACE_NAMES, BodyFile
 from tokenhmr.skeleton import JOINTS44, OPENPOSE_FROM_SMPL, OPENPOSE_JOINTS, SMPL_JOINTS, SMPL_PARENTS
 from tokenhmr.structs import BodyOutput, Pose
+
+if TYPE_CHECKING:
+    import smplx
+
+_SMPLX_SHAPES = 300  # smplx keeps at most ten shape directions of a file that has fewer
 
 
 def _levels() -> list[list[int]]:
@@ -32,6 +38,7 @@ class Body(nn.Module):
     basis: Tensor
     rest_joints: Tensor
     rest_joint_dirs: Tensor
+    joint_regressor: Tensor
     skinning: Tensor
     extra_regressor: Tensor
     surface_vertices: Tensor
@@ -44,10 +51,13 @@ class Body(nn.Module):
     def __init__(self, *, file: BodyFile) -> None:
         super().__init__()
         self.kind = file.kind
+        self.shown_as = file.shown_as or file.kind
         self.licence = file.licence
         self.shape_count = file.shapedirs.shape[2]
         self.vertex_count = len(file.v_template)
         self.has_pose_correctives = file.posedirs is not None
+        self.vertex_ids = {SURFACE_NAMES[name]: vertex for name, vertex in file.surface.items()} | file.fingertips
+        self._has_fingertips = bool(file.fingertips)
         levels = _levels()
         self._level_sizes = [len(level) for level in levels]
         order = torch.tensor([joint for level in levels for joint in level])
@@ -62,6 +72,7 @@ class Body(nn.Module):
             # The regressor is linear, so joints at rest need no vertices (folded once, in double precision).
             "rest_joints": (regressor.double() @ template.double()).float(),
             "rest_joint_dirs": torch.einsum("jv,vck->kjc", regressor.double(), shapedirs.double()).float(),
+            "joint_regressor": regressor,
             "skinning": torch.from_numpy(file.skinning).T.contiguous(),
             "extra_regressor": torch.from_numpy(file.extra_regressor),
             "surface_vertices": torch.tensor(list(file.surface.values())),
@@ -161,9 +172,31 @@ class Body(nn.Module):
         openpose = torch.cat([skeleton, vertices[:, self.surface_vertices]], dim=1)[:, self.joint_source]
         return torch.cat([openpose, self.extra_regressor @ vertices], dim=1)
 
+    def to_smplx(self) -> smplx.SMPLLayer:
+        """The same body as smplx's layer (installed with this package; its code is for non-commercial use), on the CPU.
 
-def load_body(kind: str = "open") -> Body:
-    """The packaged open body (``"open"``), or a body in our ``.npz`` layout at a path."""
-    if kind == "open":
-        return Body(file=read_body_file(OPEN_BODY))
-    return Body(file=read_body_file(Path(kind), kind=Path(kind).stem))
+        It takes rotation matrices: ``layer(global_orient=pose.global_orient[:, None], body_pose=pose.body,
+        betas=pose.betas)``. Its joints are the 24 of SMPL, then nose, eyes, ears, toes and heels, then fingertips where the
+        body has them. A body without pose correctives gets zeros.
+        """
+        import smplx
+        from smplx.utils import Struct
+
+        basis = self.basis.cpu().view(-1, 3, self.vertex_count).permute(2, 1, 0)
+        shapes = np.zeros((self.vertex_count, 3, max(_SMPLX_SHAPES, self.shape_count)), dtype=np.float32)
+        shapes[:, :, : self.shape_count] = basis[:, :, : self.shape_count].numpy()
+        correctives = np.zeros((self.vertex_count, 3, 9 * (len(SMPL_PARENTS) - 1)), dtype=np.float32)
+        if self.has_pose_correctives:
+            correctives[:] = basis[:, :, self.shape_count :].numpy()
+        arrays = Struct(
+            v_template=self.rest_vertices.cpu().numpy().copy(),
+            shapedirs=shapes,
+            posedirs=correctives,
+            J_regressor=self.joint_regressor.cpu().numpy().copy(),
+            weights=self.skinning.cpu().numpy().T.copy(),
+            kintree_table=np.stack([np.array(SMPL_PARENTS), np.arange(len(SMPL_PARENTS))]),
+            f=self.faces.cpu().numpy().copy(),
+        )
+        return smplx.SMPLLayer(
+            "", data_struct=arrays, num_betas=self.shape_count, vertex_ids=self.vertex_ids, use_hands=self._has_fingertips
+        )

@@ -40,7 +40,7 @@ def open_tools(options: argparse.Namespace) -> Tools:
     if options.commercial_ok:
         _refuse_restricted(model.card, model.body.licence, options.detector)
     weights = options.weights if options.weights == "default" else Path(options.weights).name
-    about = stamp(model.card, body=model.body.kind, weights=weights, detector=options.detector)
+    about = stamp(model.card, body=model.body.shown_as, weights=weights, detector=options.detector)
     outputs = chosen_outputs(options.save)
     return Tools(
         predictor=Predictor(model, batch_size=options.batch_size),

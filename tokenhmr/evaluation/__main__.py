@@ -22,7 +22,7 @@ def gather(config: DictConfig) -> Material:
     if config.data_root is None:
         raise ValueError("no pictures: data_root=FOLDER names the folder that the shards of data_list start at")
     sources = read_data_list(data_list_path(config.data_list), root=Path(config.data_root), body=config.body)
-    body = load_body(config.body).to(config.device)
+    body = load_body(config.body, folder=config.body_folder).to(config.device)
     model = load(config.weights, body=body).to(config.device)
     return Material(
         model=model,

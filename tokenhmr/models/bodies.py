@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
+from tokenhmr.body import Body, load_body, stand_in
 
-from tokenhmr.body import Body, load_body, read_body_file
-from tokenhmr.body.files import OPEN_BODY
-
-STAND_IN = "open for "  # of the kind of a body that stands in for another
 FAMILY = "smpl"  # bodies whose rotations mean the same on the open body
 MOST_SHAPES = 400
 
@@ -43,7 +38,7 @@ def _own_or_open(kind: str, shape: Any) -> Body:
             f"these weights speak of the body {kind!r} with {shape!r} shape directions, which is no number of them"
         )
     try:
-        return load_body(kind)
+        return load_body(kind, betas=shape)
     except FileNotFoundError as missing:
         logging.getLogger("tokenhmr").warning(
             "these weights speak of the body %r, whose file is not there (%s): rotations are right and shown on the open body, "
@@ -52,10 +47,3 @@ def _own_or_open(kind: str, shape: Any) -> Body:
             missing,
         )
         return stand_in(kind, betas=shape)
-
-
-def stand_in(kind: str, *, betas: int) -> Body:
-    """The open body in its mean shape: rotations transfer between bodies, betas do not, so they move nothing."""
-    file = read_body_file(OPEN_BODY)
-    none = np.zeros((*file.v_template.shape, betas), dtype=np.float32)
-    return Body(file=dataclasses.replace(file, kind=f"{STAND_IN}{kind}", shapedirs=none))

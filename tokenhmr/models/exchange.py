@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from tokenhmr.body import Body
+from tokenhmr.body import Body, stand_in
 from tokenhmr.models import public_sizes as sizes
 from tokenhmr.models import public_weights as public
-from tokenhmr.models.bodies import stand_in
 from tokenhmr.models.hmr2 import HMR2, build_hmr2
 from tokenhmr.models.parts import build_backbone
 from tokenhmr.models.pretrained import load_any, save_pretrained

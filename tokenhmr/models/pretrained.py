@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tokenhmr import __version__
 from tokenhmr.body import Body
 from tokenhmr.body.files import ASSETS
-from tokenhmr.models.bodies import STAND_IN, matching_body
+from tokenhmr.models.bodies import matching_body
 from tokenhmr.models.hmr2 import HMR2, build_hmr2
 from tokenhmr.models.parts import build_backbone, in_precision
 from tokenhmr.models.tokenhmr import TokenHMR, build_tokenhmr
@@ -144,7 +144,7 @@ def _describe(model: nn.Module) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if isinstance(model, ImageModel):
         kind = next(name for name, made in IMAGE_MODELS.items() if isinstance(model, made))
-        body = {"body": model.body.kind.removeprefix(STAND_IN), "shape": model.body.shape_count}
+        body = {"body": model.body.kind, "shape": model.body.shape_count}
         licences["body"] = model.body.licence
     elif isinstance(model, PoseTokenizer | ViT):
         kind = TOKENIZER if isinstance(model, PoseTokenizer) else BACKBONE

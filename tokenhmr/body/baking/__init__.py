@@ -1,0 +1,1 @@
+"""How the open body is made of Anny: its tables, its straight pose, its shape space, its skin, its smaller mesh."""
