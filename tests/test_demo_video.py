@@ -1,5 +1,7 @@
 """Videos in and out: exact times, upright frames, pieces that join, and files that are damaged."""
 
+import resource
+import signal
 import struct
 from fractions import Fraction
 
@@ -131,6 +133,20 @@ def test_sound_alone_is_no_video(tmp_path):
         file.mux([*stream.encode(frame), *stream.encode()])
     with pytest.raises(BadPicture, match="no picture"):
         read_video(tmp_path / "sound.mp4")
+
+
+def test_a_video_that_finds_no_room_is_an_error_of_the_system(tmp_path):
+    """Files may not grow past 40 kB: what a full disk does, FFmpeg's writer sees too."""
+    noise = np.random.default_rng(0).integers(0, 255, (8, 128, 160, 3), dtype=np.uint8)
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"), VideoWriter(tmp_path / "a.mp4", size=(160, 128), rate=RATE) as video:
+            for number, image in enumerate(noise):
+                video.write(image, number / RATE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_numbered_frames_are_a_clip_and_bad_ones_are_left_out(tmp_path):

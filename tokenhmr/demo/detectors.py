@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, final
 
 import numpy as np
@@ -38,7 +39,7 @@ def open_detector(name: str, *, threshold: float | None, weights: Path | None, d
         if name == "torchvision":
             return TorchvisionDetector(weights=weights, threshold=threshold, device=device)
         return RtDetrDetector(weights=weights, threshold=threshold, device=device)
-    except (ImportError, RuntimeError, OSError, KeyError) as error:
+    except (ImportError, RuntimeError, OSError, KeyError, ValueError, EOFError, UnpicklingError) as error:
         raise ValueError(f"--detector {name} does not open {weights}: {' '.join(str(error).split())[:300]}") from error
 
 
@@ -80,7 +81,9 @@ class RtDetrDetector:
 
     def __init__(self, *, weights: Path, threshold: float, device: torch.device) -> None:
         from transformers import AutoModelForObjectDetection
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # the demo has one of its own
         model = AutoModelForObjectDetection.from_pretrained(str(weights), local_files_only=True, use_safetensors=True)
         names = {int(number): str(name) for number, name in model.config.id2label.items()}
         self._person = next((number for number, name in names.items() if name.lower() == "person"), None)

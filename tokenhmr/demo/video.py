@@ -7,6 +7,7 @@ metadata (place, owner, device) goes into what is written, and no sound.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -175,7 +176,8 @@ class VideoWriter:
     ) -> None:
         av = _av()
         self._av, self._rate, self._size = av, rate, size
-        self._container = av.open(str(path), "w", format="mp4")
+        with _as_os_errors():
+            self._container = av.open(str(path), "w", format="mp4")
         self._container.metadata["comment"] = "\n".join(f"{key}: {word}" for key, word in (about or {}).items())
         codec = next((name for name in ENCODERS if name in av.codec.codecs_available), None)
         if codec is None:
@@ -199,17 +201,30 @@ class VideoWriter:
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         self._last = max(self._last + 1, round(time / self._tick))
         frame.pts, frame.time_base = self._last, self._tick
-        self._container.mux(self._stream.encode(frame))
+        with _as_os_errors():
+            self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> VideoWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                self._container.mux(self._stream.encode())
-        finally:
-            self._container.close()
+        with _as_os_errors():
+            try:
+                if kind is None:
+                    self._container.mux(self._stream.encode())
+            finally:
+                self._container.close()
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """FFmpeg's errors while writing as Python's: a full disk is one, whoever reports it."""
+    try:
+        yield
+    except _av().error.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise
+        raise OSError(error.errno, error.strerror) from error
 
 
 def _tick(rate: Fraction) -> Fraction:
@@ -221,7 +236,7 @@ def _tick(rate: Fraction) -> Fraction:
 def join_videos(parts: Sequence[Path], starts: Sequence[Fraction], path: Path, *, about: Mapping[str, str]) -> None:
     """Videos of one ``VideoWriter``'s settings one after the other, as they are coded; ``starts`` in seconds."""
     av = _av()
-    with av.open(str(path), "w", format="mp4") as whole:
+    with _as_os_errors(), av.open(str(path), "w", format="mp4") as whole:
         whole.metadata["comment"] = "\n".join(f"{key}: {word}" for key, word in about.items())
         stream = None
         for part, start in zip(parts, starts, strict=True):
