@@ -17,7 +17,7 @@ from tokenhmr.entry import run_hydra
 from tokenhmr.train import train
 
 TINY = [
-    "batch_size=26", "workers=0", "log_every=1", "evaluate_every=2", "save_every=1", "picture_every=2",
+    "batch_size=26", "workers=0", "log_every=1", "evaluate_every=9", "save_every=1", "picture_every=9",
     "model.backbone.width=64", "model.backbone.depth=1", "model.backbone.heads=1", "model.decoder.width=32",
     "model.decoder.depth=1",
 ]  # fmt: skip
