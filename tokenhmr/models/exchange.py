@@ -32,6 +32,7 @@ LICENCES = {
     "hmr2": "of their owners (4D-Humans); trained on data for non-commercial research",
     "vitpose": "of their owners (ViTPose, 4D-Humans)",
 }
+DATA_LICENCE = "of its owners (AMASS, MOYO, BEDLAM, Human3.6M and others): non-commercial research"
 SMPL_LICENCE = "SMPL licence (Max Planck), from its owners; the body itself is not in these files"
 LIGHTNING = "1.8.1"  # the version that wrote the public checkpoints; its readers want to know one
 
@@ -203,7 +204,8 @@ def _size(model: nn.Module) -> str:
 
 def _save(model: nn.Module, out: Path, kind: str, files: list[Path], dtype: str, said: list[str]) -> list[str]:
     source = {"from": kind, "files": {path.name: _checksum(path) for path in files}}
-    save_pretrained(model, out, metadata={"licences": {"weights": LICENCES[kind]}, "source": source}, dtype=dtype)
+    licences = {"weights": LICENCES[kind], "data": DATA_LICENCE}
+    save_pretrained(model, out, metadata={"licences": licences, "source": source}, dtype=dtype)
     need = "Their betas are SMPL's: put your own SMPL file where load_body finds it, or pass it to load."
     return [*said, f"written to {out}; {LICENCES[kind]}"] + ([need] if isinstance(model, (TokenHMR, HMR2)) else [])
 
