@@ -37,7 +37,7 @@ GATES = {
     "numba": {"render", "synthesis"},
     "pytorch3d": {"render"},
     "av": {"demo"},
-    "cv2": {"data/crop", "data/disturb", "data/shards", "render", "synthesis", "demo"},
+    "cv2": {"data/crop", "data/disturb", "data/shards", "data/writer", "data/prepare", "render", "synthesis", "demo"},
 }
 LIGHT_ROOMS = FLOORS[0] | FLOORS[1] | {"models"}
 LIGHT = {"torch", "numpy", "einops", "roma", "jaxtyping", "safetensors"}

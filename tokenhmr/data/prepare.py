@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from tokenhmr.body import load_body
+from tokenhmr.data.annotation import Annotation
+from tokenhmr.data.batches import open_scene
+from tokenhmr.data.inspection import Findings, Histograms, look_through, plot
 from tokenhmr.data.mixtures import read_motion_list
 from tokenhmr.data.motion.clips import Sampling
 from tokenhmr.data.motion.convert import (
@@ -20,17 +27,13 @@ from tokenhmr.data.motion.convert import (
     write_motions,
 )
 from tokenhmr.data.motion.mapping import read_map
+from tokenhmr.data.options import parser
+from tokenhmr.data.readers import make_reader
+from tokenhmr.data.scene import Scene
+from tokenhmr.data.sources import Source, find_shards, read_data_list
+from tokenhmr.data.writer import Storage, read_labels, write_people, write_scenes
+from tokenhmr.evaluation.labels import label_sheet
 from tokenhmr.resources import data_list_folder
-
-EPILOG = """\
-examples:
-  python -m tokenhmr.data.prepare amass AMASS --list tokenizer_amass --out motion     all sets of a list, split and thinned out
-  python -m tokenhmr.data.prepare amass AMASS/CMU --out motion/train/train_CMU.npz    one set
-  python -m tokenhmr.data.prepare bvh walks/ --out motion/train/walks.npz             BVH of any skeleton that we have a map of
-  python -m tokenhmr.data.prepare amc subjects/01 --out motion/train                  clips in AMASS's layout
-
-Each command has its own --help; docs/data.md shows the layouts. Exit status: 0, or 2 when nothing could be done.
-"""
 
 
 class Notes:
@@ -51,65 +54,12 @@ class Notes:
         sys.stderr.write(f"left out: {text if what in text else f'{what}: {text}'}\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The options of all commands."""
-    options = argparse.ArgumentParser(
-        prog="python -m tokenhmr.data.prepare",
-        description="Data of others to our layouts, and a look at what came out.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, what in (("amass", "AMASS (SMPL+H or SMPL-X)"), ("moyo", "MOYO")):
-        add = commands.add_parser(name, help=f"{what} to the tokenizer's npz").add_argument
-        add("source", type=Path, metavar="FOLDER", help="what was unpacked; without --list all of it is one set")
-        add("--list", metavar="NAME|FILE", help="sets to make, with their splits: a name in data_lists, or a yaml like them")
-        add("--out", type=Path, required=True, metavar="DIR|FILE.npz", help="the data folder with --list, else the set's file")
-        _add_sampling(add, RELEASED[name])
-        _add_common(add)
-    for name, what in (("bvh", "BVH files"), ("amc", "AMC files with their ASF")):
-        add = commands.add_parser(name, help=f"{what} of any skeleton to SMPL's joints").add_argument
-        add("inputs", nargs="+", type=Path, metavar="INPUT", help="files, and folders that are searched through")
-        add("--out", type=Path, required=True, metavar="DIR|FILE.npz", help="FILE.npz: a set; DIR: clips in AMASS's layout")
-        add(
-            "--skeleton",
-            metavar="NAME|FILE",
-            help="map from its joints to SMPL's: a name in data_lists/skeletons, or a yaml like them (default: what fits)",
-        )
-        if name == "amc":
-            add("--asf", type=Path, metavar="FILE", help="the skeleton (default: the .asf beside each .amc)")
-            add("--source-fps", type=float, metavar="X", help="frames a second of the files (default: what the map says)")
-        add("--fps", type=float, default=30.0, metavar="X", help="frames a second to keep (default: %(default)g)")
-        add(
-            "--cut",
-            type=float,
-            default=60.0,
-            metavar="DEGREES",
-            help="cut a clip where a joint turns more in a thirtieth of a second (feet, wrists: 2.5 times); 0: nowhere "
-            "(default: %(default)g)",
-        )
-        add("--body", default="open", metavar="NAME|FILE", help="the body whose bones are turned (default: %(default)s)")
-        _add_sampling(add, Sampling())
-        _add_common(add)
-    return options
-
-
-def _add_sampling(add: Callable[..., object], default: Sampling) -> None:
-    add("--trim", type=float, metavar="SHARE", help=f"share of each clip cut off at both ends (default: {default.trim:g})")
-    add("--every", type=int, metavar="N", help=f"keep every N-th frame of the rest (default: {default.every})")
-
-
-def _add_common(add: Callable[..., object]) -> None:
-    add("--quiet", action="store_true", help="say only what went wrong")
-    add("--debug", action="store_true", help="show the traceback of an error")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status is 2 for what the user can mend, in one line."""
     options = parser().parse_args(arguments)
     try:
         return _COMMANDS[options.command](options, Notes(quiet=options.quiet))
-    except (OSError, ValueError) as reason:
+    except (OSError, ValueError, ImportError) as reason:
         if options.debug:
             raise
         sys.stderr.write(f"error: {' '.join(str(reason).split())}\n")
@@ -160,7 +110,118 @@ def _recordings(options: argparse.Namespace, notes: Notes) -> int:
     return 0
 
 
-_COMMANDS = {"amass": _sequences, "moyo": _sequences, "bvh": _recordings, "amc": _recordings}
+def _sources(options: argparse.Namespace) -> tuple[Source, ...]:
+    """The sets of a data list, or the files given as one set."""
+    first = options.inputs[0]
+    listed = _listed(first, data_list_folder())
+    if len(options.inputs) == 1 and listed.suffix in (".yaml", ".yml"):
+        return read_data_list(listed, root=options.root, body=options.body)
+    name = options.name or Path(first).stem
+    return (
+        Source(
+            name=name,
+            shards=find_shards(options.inputs, root=Path()),
+            trusted=not options.untrusted,
+            reader=make_reader(options.format),
+            pictures=options.root / options.pictures,
+            body=options.body,
+        ),
+    )
+
+
+def _storage(options: argparse.Namespace) -> Storage:
+    return Storage(side=options.side, margin=options.margin, quality=options.quality, per_shard=options.per_shard)
+
+
+def _shards(options: argparse.Namespace, notes: Notes) -> int:
+    storage = _storage(options)
+    for source in _sources(options):
+        scenes = (scene for number in range(len(source.shards)) for scene in source.scenes(number, skip=notes.skip))
+        made = write_scenes(scenes, options.out, name=source.name, skip=notes.skip, storage=storage)
+        notes.say(f"{source.name}: {made.people} people in {len(made.paths)} shards in {options.out}")
+    return 0
+
+
+def _pictures(options: argparse.Namespace, notes: Notes) -> int:
+    folder = options.pictures or options.labels.parent
+    labelled = read_labels(options.labels, folder, dataset=options.name, skip=notes.skip)
+    paths = write_people(labelled, options.out, name=options.name, skip=notes.skip, storage=_storage(options))
+    notes.say(f"{options.name}: {len(paths)} shards in {options.out}")
+    return 0
+
+
+def _check(options: argparse.Namespace, notes: Notes) -> int:
+    sources = _sources(options)
+    body = load_body(options.body)
+    problems, drawn = 0, _Lot(options.people)
+    for source in sources:
+        findings = Findings(source.name)
+        for scene, row, _ in look_through(source, findings, decode=True):
+            drawn.offer(scene, row)
+        problems += len(findings.problems) + (not findings.people)
+        for line in findings.lines(names=options.names):
+            notes.say(line)
+    if drawn.kept:
+        _write_picture(options.sheet, label_sheet(drawn.open(), body))
+        notes.say(f"{len(drawn.kept)} of the people: {options.sheet}")
+    return 1 if problems else 0
+
+
+def _stats(options: argparse.Namespace, notes: Notes) -> int:
+    made = {}
+    for source in _sources(options):
+        made[source.name] = Histograms()
+        findings = Findings(source.name)
+        for _, _, person in look_through(source, findings, decode=False):
+            made[source.name].add(person)
+        for what, why in findings.problems.items():
+            notes.skip(what, why)
+    if not any(histograms.people for histograms in made.values()):
+        raise ValueError(f"nobody can be read in {', '.join(made)}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    table = {name: {"people": histograms.people, **histograms.table()} for name, histograms in made.items()}
+    (options.out / "stats.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
+    notes.say(f"{', '.join(f'{name}: {one.people} people' for name, one in made.items())}; {options.out / 'stats.json'}")
+    plot({name: one for name, one in made.items() if one.people}, options.out / "stats.png")
+    notes.say(str(options.out / "stats.png"))
+    return 0
+
+
+class _Lot:
+    """Some of many people, each with the same chance, always the same ones; pictures are not kept."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.seen = size, 0
+        self.kept: list[tuple[Scene, int]] = []
+        self.generator = np.random.default_rng(0)
+
+    def offer(self, scene: Scene, row: int) -> None:
+        self.seen += 1
+        place = int(self.generator.integers(self.seen))
+        if len(self.kept) < self.size:
+            self.kept.append((scene, row))
+        elif place < self.size:
+            self.kept[place] = (scene, row)
+
+    def open(self) -> list[tuple[np.ndarray, Annotation]]:
+        opened = ((open_scene(scene), row) for scene, row in self.kept)
+        return [(scene.pixels, scene.people[row]) for scene, row in opened]
+
+
+def _write_picture(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        done = cv2.imwrite(str(path), pixels[..., ::-1])
+    except cv2.error:
+        done = False
+    if not done:
+        raise ValueError(f"{path} cannot be written: it should end in .png or .jpg")
+
+
+_COMMANDS = {
+    "amass": _sequences, "moyo": _sequences, "bvh": _recordings, "amc": _recordings,
+    "shards": _shards, "pictures": _pictures, "check": _check, "stats": _stats,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

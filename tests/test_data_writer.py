@@ -1,0 +1,212 @@
+"""Shards of ours from any reader and from pictures of one's own: labels follow the pixels, nothing is lost without a word."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from tests.fixture_tools import jpeg, png
+from tests.fixtures_formats import FIXTURES, list_text
+from tests.pictures import annotation, picture, write_shard
+from tokenhmr.data.augment import Change, prepare
+from tokenhmr.data.batches import held_out_batches
+from tokenhmr.data.prepare import main
+from tokenhmr.data.scene import known
+from tokenhmr.data.sources import Source, read_data_list
+from tokenhmr.data.writer import Storage, cut_out, person, read_labels, write_people, write_scenes
+from tokenhmr.skeleton import JOINTS44
+
+
+def nothing(what, why):
+    raise AssertionError(f"{what} was left out: {why}")
+
+
+def people_in(paths, **changed):
+    source = Source(name="x", shards=tuple(paths), **changed)
+    return [row for number in range(len(paths)) for scene in source.scenes(number, skip=nothing) for row in scene.people()]
+
+
+@pytest.mark.parametrize(
+    ("center", "size"), [((300.0, 200.0), (90.0, 200.0)), ((20.0, 390.0), (300.0, 300.0)), ((200.5, 100.2), (9.0, 30.0))]
+)
+def test_training_sees_the_same_person_in_what_is_kept(center, size):
+    """The crop of the cut-out is the crop of the whole picture, and so are the joints in it."""
+    pixels = cv2.GaussianBlur(picture(3, side=400), (0, 0), 12)
+    row = replace(
+        annotation(1, side=400), box_center=np.array(center, dtype=np.float32), box_size=np.array(size, dtype=np.float32)
+    )
+    kept, moved = cut_out(pixels, row, Storage())
+    assert max(kept.shape[:2]) <= 322
+    assert moved.image_size.tolist() == [kept.shape[1], kept.shape[0]]
+    for change in (Change(), Change(turn=0.7, flip=True)):
+        whole, part = prepare(pixels, row, change), prepare(kept, moved, change)
+        np.testing.assert_allclose(part.keypoints_2d, whole.keypoints_2d, atol=0.004)
+        np.testing.assert_array_equal(part.pose, whole.pose)
+        seen = (whole.image > 0).all(axis=0) & (part.image > 0).all(axis=0)  # not where the picture ends
+        assert seen.mean() > 0.2
+        assert np.abs(whole.image.astype(int) - part.image)[:, seen].mean() < 3
+
+
+def test_what_is_kept_can_be_turned_without_black_corners():
+    white = np.full((900, 900, 3), 255, dtype=np.uint8)
+    row = replace(
+        annotation(1, side=900), box_center=np.array([450, 450], np.float32), box_size=np.array([200, 300], np.float32)
+    )
+    for degrees in (0, 20, 45, 60):
+        change = Change(turn=math.radians(degrees))
+        assert prepare(*cut_out(white, row, Storage()), change).image.min() == 255
+    assert prepare(*cut_out(white, row, Storage(margin=1.0)), Change(turn=math.radians(45))).image.min() == 0
+
+
+@pytest.mark.parametrize("wrong", [{"side": 3}, {"margin": 0.5}, {"quality": 0}, {"per_shard": 0}])
+def test_impossible_storage_is_refused(wrong):
+    with pytest.raises(ValueError, match="should be 16 or more"):
+        Storage(**wrong)
+
+
+def test_every_format_becomes_shards_with_the_same_labels(tmp_path, capsys):
+    fixtures = {name: make(tmp_path) for name, make in FIXTURES.items()}
+    (tmp_path / "all.yaml").write_text(list_text(fixtures))
+    command = ["shards", str(tmp_path / "all.yaml"), "--root", str(tmp_path), "--out", str(tmp_path / "shards")]
+    assert main([*command, "--per-shard", "3"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    for source in read_data_list(tmp_path / "all.yaml", root=tmp_path):
+        before = [
+            row
+            for number in range(len(source.shards))
+            for scene in source.scenes(number, skip=nothing)
+            for row in scene.people()
+        ]
+        paths = sorted((tmp_path / "shards").glob(f"{source.name}-*.tar"))
+        after = people_in(paths)
+        assert len(after) == len(before) == fixtures[source.name].people
+        assert len(paths) == math.ceil(len(before) / 3)
+        assert f"{source.name}: {len(before)} people in {len(paths)} shards" in said.out
+        for old, new in zip(before, after, strict=True):
+            for name in ("key", "dataset", "has_pose", "has_betas", "trusted", "gender"):
+                assert getattr(old, name) == getattr(new, name)
+            for name in ("pose", "betas", "keypoints_3d"):
+                np.testing.assert_allclose(getattr(new, name), getattr(old, name), atol=1e-4)
+            known_joints = old.keypoints_2d[:, 2] > 0
+            scale = new.box_size[1] / old.box_size[1]
+            offset = new.box_center - old.box_center * scale
+            wanted = old.keypoints_2d[known_joints, :2] * scale + offset
+            np.testing.assert_allclose(new.keypoints_2d[known_joints, :2], wanted, atol=0.02)
+
+
+def test_the_same_input_gives_the_same_bytes_and_nothing_is_overwritten(tmp_path):
+    shard = write_shard(tmp_path / "in.tar", range(5))
+    for out in ("one", "two"):
+        assert main(["shards", str(shard), "--name", "x", "--out", str(tmp_path / out), "--quiet"]) == 0
+    assert (tmp_path / "one" / "x-000000.tar").read_bytes() == (tmp_path / "two" / "x-000000.tar").read_bytes()
+    with pytest.raises(ValueError, match=r"already holds 1 shards called x-\*\.tar"):
+        write_people([], tmp_path / "one", name="x", skip=nothing)
+
+
+def test_what_cannot_be_read_is_named_and_the_others_are_written(tmp_path):
+    rows = [annotation(number) for number in range(3)]
+    pictures = [jpeg(0, 64), jpeg(1, 64)[:-30], jpeg(2, 65)]
+    left_out = {}
+    made = write_scenes(
+        (known(row.key, (row,), lambda data=data: data) for row, data in zip(rows, pictures, strict=True)),
+        tmp_path, name="x", skip=left_out.__setitem__,
+    )  # fmt: skip
+    assert (made.people, [row.key for row in people_in(made.paths)]) == (1, ["p00000"])
+    assert "cut off" in left_out["p00001"] and "65x65" in left_out["p00002"]
+    with pytest.raises(ValueError, match="nobody could be written"):
+        write_people([(pictures[1], rows[1:2])], tmp_path, name="y", skip=left_out.__setitem__)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x-000000.tar"]
+
+
+def test_a_person_is_what_is_said_and_nothing_more():
+    row = person(key="a", dataset="d", picture=jpeg(0, 64), joints_2d={"nose": (10, 20), "left_knee": (30.0, 60.0, 0.5)})
+    assert (row.has_pose, row.has_betas, row.trusted, row.image_size.tolist()) == (False, False, False, [64, 64])
+    assert row.keypoints_2d[JOINTS44.index("left_knee")].tolist() == [30, 60, 0.5]
+    assert (row.keypoints_2d[:, 2] > 0).sum() == 2 and not row.keypoints_3d.any()
+    np.testing.assert_allclose([row.box_center, row.box_size], [[20, 40], [24, 48]])
+    full = person(
+        key="a", dataset="d", picture=png(picture(0)), box=(1, 2, 5, 10), pose=np.ones((24, 3)).tolist(), betas=[1.0] * 10,
+        joints_3d={"nose": (0, 1, 2)}, trusted=True, gender="male",
+    )  # fmt: skip
+    assert (full.has_pose, full.has_betas, full.trusted, full.gender) == (True, True, True, "male")
+    assert full.keypoints_3d[0].tolist() == [0, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({}, "a: no box, and 0 joints"),
+        ({"joints_2d": {"tail": (1, 2)}}, "no joint called tail"),
+        ({"joints_2d": {"nose": (1,)}}, "joint nose has 1 numbers"),
+        (
+            {"joints_2d": {"nose": (1, float("nan")), "neck": (1, 2)}, "box": (0, 0, 9, 9)},
+            "a: keypoints_2d has 1 of 132 values",
+        ),
+        ({"box": (5, 5, 1, 9)}, "left, top, right, bottom"),
+        ({"box": (5, 5, 9)}, "left, top, right, bottom"),
+        ({"box": (0, 0, 9, 9), "betas": [1.0]}, r"betas has shape \(1,\)"),
+        ({"box": (0, 0, 9, 9), "pose": [[0.0] * 3] * 23}, r"pose has shape \(23, 3\)"),
+        ({"box": (0, 0, 9, 9), "gender": "dog"}, "gender is 'dog'"),
+        ({"box": (0, 0, 9, 9), "picture": b"text"}, "no JPEG or PNG"),
+    ],
+)
+def test_a_person_that_cannot_be_is_refused(said, message):
+    with pytest.raises(ValueError, match=message):
+        person(**({"key": "a", "dataset": "d", "picture": jpeg(0, 64)} | said))
+
+
+# ------------------------------------------------------------------------------------------------ one's own pictures
+
+
+def test_own_pictures_from_a_json(tmp_path, capsys):
+    (tmp_path / "a.jpg").write_bytes(jpeg(0, 64))
+    labels = {
+        "a.jpg": [{"box": [2, 2, 50, 60], "pose": [[0.0] * 3] * 24}, {"joints_2d": {"tail": [1, 2]}}, {"boxes": 1}],
+        "gone.jpg": [{"box": [0, 0, 9, 9]}],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    assert main(["pictures", str(tmp_path / "labels.json"), "--out", str(tmp_path / "shards")]) == 0
+    said = capsys.readouterr()
+    assert "own: 1 shards" in said.out
+    for line, words in zip(
+        said.err.splitlines(), ("a.jpg, person 1: no joint", "a.jpg, person 2: person()", "gone.jpg"), strict=True
+    ):
+        assert line.startswith("left out: ") and words in line
+    (row,) = people_in(sorted((tmp_path / "shards").glob("*.tar")))
+    assert (row.key, row.dataset, row.has_pose, row.trusted) == ("a.jpg#0", "own", True, False)
+    for text, message in (("[]", "an object with a list of people"), ("{", "is no JSON")):
+        (tmp_path / "labels.json").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            next(read_labels(tmp_path / "labels.json", tmp_path, dataset="x", skip=nothing))
+
+
+def test_the_documented_example_runs_and_what_it_writes_can_be_trained_on(tmp_path):
+    example = ROOT / "docs" / "examples" / "own_pictures.py"
+    assert len(example.read_text().splitlines()) <= 40
+    keypoints = np.stack([np.linspace(8, 56, 17), np.linspace(5, 60, 17), np.full(17, 2)], axis=1)
+    keypoints[3] = 0  # not labelled
+    labels = {
+        "images": [{"id": 7, "file_name": "a.jpg"}, {"id": 8, "file_name": "b.jpg"}],
+        "annotations": [
+            {"id": n, "image_id": image, "keypoints": keypoints.ravel().tolist()} for n, image in enumerate((7, 7, 8))
+        ],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    for number, name in enumerate(("a.jpg", "b.jpg")):
+        (tmp_path / name).write_bytes(jpeg(number, 64))
+    command = [sys.executable, str(example), "labels.json", ".", "shards"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    (path,) = sorted((tmp_path / "shards").iterdir())
+    assert done.stdout.split() == ["shards/mine-000000.tar"]
+    (batch,) = held_out_batches(sources=[Source(name="mine", shards=(path,))], batch_size=8)
+    assert batch.key == ("0", "1", "2")
+    assert batch.keypoints_2d[..., 2].sum(dim=1).tolist() == [16, 16, 16]
+    assert not batch.has_pose.any() and not batch.trusted.any()
