@@ -21,7 +21,7 @@ from tokenhmr.data.mocap import read_motion
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.tokenizer import evaluate_tokenizer
 from tokenhmr.models.pretrained import load_tokenizer, read_config, save_pretrained
-from tokenhmr.resources import data_list_folder
+from tokenhmr.resources import data_list_path
 from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows
 from tokenhmr.training.average import Average
 from tokenhmr.training.best import Best
@@ -30,12 +30,6 @@ from tokenhmr.training.motion import PoseBatches
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
 
 SPLITS = ("train", "val", "test")
-
-
-def list_path(name: str) -> Path:
-    """A list of ours by name, or a path."""
-    ours = data_list_folder() / f"{name}.yaml"
-    return ours if ours.is_file() else Path(name)
 
 
 def read_splits(config: DictConfig) -> tuple[dict[str, Float[Tensor, "frame 21 3 3"]], Mixture | None]:
@@ -47,7 +41,7 @@ def read_splits(config: DictConfig) -> tuple[dict[str, Float[Tensor, "frame 21 3
     if config.data_list is not None:
         if config.data is None:
             raise ValueError("data_list names sets below a data folder: say data=DIR too")
-        sets = read_motion_list(list_path(config.data_list))
+        sets = read_motion_list(data_list_path(config.data_list))
         mixtures = {split: read_mixture(sets, split, Path(config.data)) for split in SPLITS}
         poses = {split: mixture.body_pose for split, mixture in mixtures.items()}
     elif config.data is not None:

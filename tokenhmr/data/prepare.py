@@ -33,7 +33,7 @@ from tokenhmr.data.scene import Scene
 from tokenhmr.data.sources import Source, find_shards, read_data_list
 from tokenhmr.data.writer import Storage, read_labels, write_people, write_scenes
 from tokenhmr.evaluation.labels import label_sheet
-from tokenhmr.resources import data_list_folder
+from tokenhmr.resources import data_list_folder, data_list_path
 
 
 class Notes:
@@ -66,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _listed(name: str, folder: Path) -> Path:
-    """A file of ours by name, or a path."""
-    ours = folder / f"{name}.yaml"
+def _skeleton(name: str) -> Path:
+    """A skeleton map of ours by name, or a path."""
+    ours = data_list_path(f"skeletons/{name}")
     return ours if ours.is_file() else Path(name)
 
 
@@ -83,7 +83,7 @@ def _sequences(options: argparse.Namespace, notes: Notes) -> int:
     if options.list is not None:
         if options.trim is not None or options.every is not None:
             raise ValueError("a list has its own rules: leave --trim and --every out, or write a list")
-        sets = read_motion_list(_listed(options.list, data_list_folder()))
+        sets = read_motion_list(data_list_path(options.list))
         prepare_list(sets, options.source, options.out, say=notes.say, skip=notes.skip)
     else:
         if options.out.suffix != ".npz":
@@ -96,7 +96,7 @@ def _sequences(options: argparse.Namespace, notes: Notes) -> int:
 def _recordings(options: argparse.Namespace, notes: Notes) -> int:
     maps = data_list_folder() / "skeletons"
     how = Retargeting(
-        skeleton=None if options.skeleton is None else read_map(_listed(options.skeleton, maps)),
+        skeleton=None if options.skeleton is None else read_map(_skeleton(options.skeleton)),
         maps=maps,
         rest_joints=load_body(options.body).rest_joints.numpy(),
         fps=options.fps,
@@ -113,7 +113,7 @@ def _recordings(options: argparse.Namespace, notes: Notes) -> int:
 def _sources(options: argparse.Namespace) -> tuple[Source, ...]:
     """The sets of a data list, or the files given as one set."""
     first = options.inputs[0]
-    listed = _listed(first, data_list_folder())
+    listed = data_list_path(first)
     if len(options.inputs) == 1 and listed.suffix in (".yaml", ".yml"):
         return read_data_list(listed, root=options.root, body=options.body)
     name = options.name or Path(first).stem

@@ -29,6 +29,7 @@ from tokenhmr.skeleton import JOINTS44, SMPL_JOINTS, subset
 _DIGITS = 5  # behind the point: a hundredth of a millimetre
 _JOINTS_TO_PERSON = 1.2  # joints lie inside the skin
 _SHAPE = 10
+_SAID = ("box", "joints_2d", "joints_3d", "pose", "betas", "trusted", "gender", "key", "dataset")  # of a person, in a JSON
 
 Joints = Mapping[str, Sequence[float | int]]  # names of skeleton.JOINTS44
 
@@ -122,7 +123,10 @@ def read_labels(path: Path, pictures: Path, *, dataset: str, skip: Skip) -> Iter
         people = []
         for number, row in enumerate(rows):
             try:
-                people.append(person(**({"key": f"{name}#{number}", "dataset": dataset, "picture": data} | dict(row))))
+                unknown = sorted(set(row) - set(_SAID))
+                if unknown or not isinstance(row, dict):
+                    raise ValueError(f"has unknown {', '.join(map(str, unknown))}; a person has {', '.join(_SAID)}")
+                people.append(person(**({"key": f"{name}#{number}", "dataset": dataset, "picture": data} | row)))
             except (TypeError, ValueError) as reason:
                 skip(f"{name}, person {number}", str(reason))
         yield data, people
