@@ -1,9 +1,13 @@
 """The command as people type it: what it leaves behind, what it says, how it ends."""
 
+import contextlib
 import inspect
+import os
+import pty
 import re
 import subprocess
 import sys
+import threading
 
 import cv2
 import numpy as np
@@ -221,3 +225,30 @@ def test_the_default_weights_put_bodies_on_the_samples(tmp_path, capsys):
         grown = (box[2:] - box[:2]) / 4
         inside = ((seen > box[:2] - grown) & (seen < box[2:] + grown)).all(axis=1)
         assert inside.mean() > 0.4, f"{name}: the joints are not on the person"
+
+
+def read_all(terminal, seen):
+    """What arrives at a terminal until its other end is closed."""
+    with contextlib.suppress(OSError):
+        while piece := os.read(terminal, 4096):
+            seen.append(piece)
+
+
+def test_a_terminal_sees_people_a_second_and_a_file_only_results(weights, tmp_path):
+    """Standard error is a terminal, standard output is not: the bar goes to one, the lines to the other."""
+    small_photo(tmp_path / "a.jpg")
+    terminal, other_end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tokenhmr.demo", "a.jpg", "--detector", "full", "--weights", str(weights)],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=other_end, text=True,
+    )  # fmt: skip
+    os.close(other_end)
+    seen: list[bytes] = []
+    reader = threading.Thread(target=read_all, args=(terminal, seen))
+    reader.start()
+    out, _ = process.communicate()
+    reader.join()
+    os.close(terminal)
+    text = b"".join(seen).decode()
+    assert process.returncode == 0 and "people/s" in text and "1/1" in text
+    assert [line.split()[0] for line in out.splitlines()] == ["a.jpg:", "1"] and "\x1b" not in out
