@@ -204,25 +204,23 @@ def test_with_the_users_own_body_nothing_is_said(files, caplog):
 
 @pytest.mark.slow
 def test_files_of_the_released_size_go_there_and_back(tmp_path):
-    states = {
-        "tokenizer.pth": filled(tokenizer_shapes(**RELEASED_TOKENIZER), 1),
-        "model.ckpt": filled(tokenhmr_shapes(**RELEASED), 2),
-    }
-    write_tokenizer(tmp_path / "tokenizer.pth", states["tokenizer.pth"])
-    write_checkpoint(tmp_path / "model.ckpt", states["model.ckpt"], config={"MODEL": {"IMAGE_SIZE": 256}})
+    shapes = {"tokenizer.pth": tokenizer_shapes(**RELEASED_TOKENIZER), "model.ckpt": tokenhmr_shapes(**RELEASED)}
+    write_tokenizer(tmp_path / "tokenizer.pth", filled(shapes["tokenizer.pth"], 1))
+    write_checkpoint(tmp_path / "model.ckpt", filled(shapes["model.ckpt"], 2), config={"MODEL": {"IMAGE_SIZE": 256}})
     exchange.convert_official(tmp_path / "tokenizer.pth", tmp_path / "model.ckpt", tmp_path / "ours")
     model = load(tmp_path / "ours")
     assert model.parameter_counts() == {"trainable": 681_199_967, "frozen": 13_136_134}
+    image = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(5))
     with torch.inference_mode():
-        image = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(5))
         said = model(image)
-        net, state = twin.Weights(states["tokenizer.pth"]), twin.Weights(states["model.ckpt"])
+        del model
+        net, state = (twin.Weights(filled(shapes[name], seed)) for name, seed in (("tokenizer.pth", 1), ("model.ckpt", 2)))
         expected = twin.tokenhmr(state, net, image, vit_heads=16, heads=8)
+        del state
     rotations = torch.cat([said.pose.global_orient[:, None], said.pose.body], dim=1)
     for mine, theirs in zip((rotations, said.pose.betas, said.camera, said.token_logits.softmax(-1)), expected, strict=True):
         torch.testing.assert_close(mine.double(), theirs, **BUDGET)
-    del model, state
     exchange.to_official(tmp_path / "ours", tmp_path / "back")
-    for name, key in (("tokenizer.pth", "net"), ("model.ckpt", "state_dict")):
-        back = torch.load(tmp_path / "back" / name, weights_only=True)[key]
-        assert all(torch.equal(back[tensor], value) for tensor, value in states[name].items())
+    for name, key, seed in (("tokenizer.pth", "net", 1), ("model.ckpt", "state_dict", 2)):
+        back = torch.load(tmp_path / "back" / name, weights_only=True, mmap=True)[key]
+        assert all(torch.equal(back[tensor], value) for tensor, value in filled(shapes[name], seed).items())

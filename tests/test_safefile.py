@@ -188,6 +188,11 @@ def test_an_opcode_that_is_not_needed_is_refused(program, words):
         loads(program)
 
 
+def test_a_class_may_be_a_key_and_stays_a_name():
+    (key,) = loads(b"}cpytorch_lightning.callbacks\nModelCheckpoint\nNs.")
+    assert key.name == "pytorch_lightning.callbacks.ModelCheckpoint" and "pytorch_lightning" not in sys.modules
+
+
 def test_a_place_in_the_memo_costs_nothing():
     assert loads(b"Nr\xff\xff\xff\x7f.") is None
 

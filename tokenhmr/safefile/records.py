@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-_KEYS = (str, bytes, int, float, type(None), np.generic)
 _LONGEST_KEY, _DEEPEST_KEY = 64, 3
 _LARGEST_DENSE = 2**28  # cells of a sparse matrix written out: 2 GiB in double precision
 
@@ -57,6 +56,9 @@ class SparseMatrix:
         dense = np.zeros(self.shape, dtype=self.value.dtype)
         np.add.at(dense, (self.row, self.column), self.value)
         return dense
+
+
+_KEYS = (str, bytes, int, float, type(None), np.generic, Named)  # old trainers keep their callbacks by class
 
 
 def check_key(key: Any, depth: int = 0) -> Any:
