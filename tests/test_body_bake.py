@@ -205,7 +205,7 @@ def test_joints_of_the_packaged_mesh_are_found_again(packaged):
     np.testing.assert_allclose(found[MIRROR_JOINTS][:, mesh.mirror], found, atol=1e-12)
 
 
-def test_a_smaller_mesh_is_symmetric_and_closed(packaged):
+def test_a_smaller_mesh_is_symmetric_and_closed_in_the_middle(packaged):
     for library in ("fast_simplification", "trimesh", "rtree", "scipy"):
         pytest.importorskip(library, reason=f"{library} comes with the extra [bake]")
     mesh = smaller(mesh_of(packaged), 1500)
@@ -213,7 +213,8 @@ def test_a_smaller_mesh_is_symmetric_and_closed(packaged):
     assert np.array_equal(mesh.template[mesh.mirror] * [-1, 1, 1], mesh.template)
     assert mesh.skinning.sum(axis=1) == pytest.approx(1)
     np.testing.assert_allclose(np.ptp(mesh.template, axis=0), np.ptp(packaged["v_template"], axis=0), atol=5e-3)
-    assert not len(seam_of(mesh.template, mesh.faces))  # an edge with one face would lie on the seam
+    # Both halves meet all along the middle: what is open there is the mouth, as in the packaged mesh.
+    assert len(seam_of(mesh.template, mesh.faces)) <= len(seam_of(packaged["v_template"], packaged["f"])) < 10
 
 
 def test_differences_are_said_array_by_array(packaged):

@@ -19,7 +19,7 @@ _CALM = 3  # of fast-simplification: slower collapses, better triangles
 class HalfMesh:
     """The left half of a smaller mesh."""
 
-    vertices: Float32[np.ndarray, "half 3"]
+    vertices: Float[np.ndarray, "half 3"]
     faces: Int[np.ndarray, "face 3"]
     seam: Int64[np.ndarray, " middle"]  # vertices on the plane of symmetry
 
@@ -71,7 +71,7 @@ def _half_of_size(corners: Float32[np.ndarray, "corner 3"], faces: Int[np.ndarra
 
 
 def _places_on(
-    corners: Float32[np.ndarray, "corner 3"], faces: Int[np.ndarray, "face 3"], points: Float32[np.ndarray, "half 3"]
+    corners: Float32[np.ndarray, "corner 3"], faces: Int[np.ndarray, "face 3"], points: Float[np.ndarray, "half 3"]
 ) -> tuple[Int64[np.ndarray, " half"], Float64[np.ndarray, "half 3"]]:
     """The triangle nearest to each point, and the shares of its corners there."""
     import trimesh
