@@ -13,8 +13,9 @@ import pytest
 
 from tests import fixtures_formats as made
 from tests.pictures import annotation, sample_files, write_shard, write_tar
-from tokenhmr.data.batches import boxed, held_out_batches
+from tokenhmr.data.batches import held_out_batches
 from tokenhmr.data.crop import square_side
+from tokenhmr.data.opened import boxed
 from tokenhmr.data.readers.bedlam import Bedlam
 from tokenhmr.data.readers.fourdhumans import FourDHumans
 from tokenhmr.data.sources import find_shards, parse_data_list, read_data_list

@@ -97,13 +97,14 @@ def test_a_run_that_goes_on_has_the_batches_and_the_ledger_of_one_that_was_not_s
 
 
 def test_nothing_is_decoded_on_the_way_to_the_start(tmp_path, monkeypatch):
-    from tokenhmr.data import batches
 
-    opened = []
-    monkeypatch.setattr(batches, "open_scene", lambda scene, real=batches.open_scene: opened.append(scene.name) or real(scene))
+    from tokenhmr.data import opened
+
+    names = []
+    monkeypatch.setattr(opened, "open_scene", lambda scene, real=opened.open_scene: names.append(scene.name) or real(scene))
     source = Source(name="s", shards=(write_shard(tmp_path / "s.tar", range(20)),))
     next(iter(train_batches(sources=[source], batch_size=2, start=50)))
-    assert len(opened) == 2
+    assert len(names) == 2
 
 
 @forking
@@ -123,10 +124,10 @@ def test_every_sample_that_cannot_be_read_is_in_the_log_and_the_ledger_once(tmp_
 
 def test_the_people_of_a_picture_are_decoded_once(tmp_path, monkeypatch):
     from tests import fixtures_formats as made
-    from tokenhmr.data import batches
+    from tokenhmr.data import opened
 
     decoded = []
-    monkeypatch.setattr(batches, "decode_picture", lambda *a, real=batches.decode_picture: decoded.append(a) or real(*a))
+    monkeypatch.setattr(opened, "decode_picture", lambda *a, real=opened.decode_picture: decoded.append(a) or real(*a))
     fixture = made.four_d(tmp_path)
     (tmp_path / "l.yaml").write_text(made.list_text({"f": fixture}))
     batch = next(iter(held_out_batches(sources=read_data_list(tmp_path / "l.yaml", root=tmp_path), batch_size=4)))

@@ -37,6 +37,7 @@ GATES = {
     "numba": {"render", "synthesis"},
     "pytorch3d": {"render"},
     "av": {"demo"},
+    "simplejpeg": {"data/crop"},
     "cv2": {"data/crop", "data/disturb", "data/shards", "data/writer", "data/prepare", "render", "synthesis", "demo"},
 }
 LIGHT_ROOMS = FLOORS[0] | FLOORS[1] | {"models"}

@@ -7,7 +7,8 @@ import torch
 
 from tests import fixtures_formats as made
 from tokenhmr.body import load_body
-from tokenhmr.data.batches import held_out_batches, open_scene, train_batches
+from tokenhmr.data.batches import held_out_batches, train_batches
+from tokenhmr.data.opened import open_scene
 from tokenhmr.data.readers import READERS, make_reader, read_scenes
 from tokenhmr.data.scene import EVERYTHING, Asked, Share
 from tokenhmr.data.sources import read_data_list

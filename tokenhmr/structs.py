@@ -106,6 +106,7 @@ class Batch(TensorRecord):
     box_center: Float[Tensor, "batch 2"]  # pixels of the source picture
     box_size: Float[Tensor, " batch"]  # side of the square crop, pixels of the source picture
     image_size: Float[Tensor, "batch 2"]  # width, height of the source picture
+    mask: Bool[Tensor, "batch height width"] | None = None  # where the person is; only where a reader was asked for masks
     key: tuple[str, ...] = ()
     dataset: tuple[str, ...] = ()
 

@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from tokenhmr.data.annotation import Annotation
-from tokenhmr.data.crop import crop, crop_matrix, square_side, to_crop
+from tokenhmr.data.crop import crop, crop_mask, crop_matrix, square_side, to_crop
 from tokenhmr.data.disturb import Occluder, Streak, blur_along, draw_occluders, draw_streak, occlude, recoloured_planes
 from tokenhmr.data.parts import RULES, Box, Cut, part_box
 from tokenhmr.skeleton import JOINTS44, SMPL_JOINTS, flip_permutation
@@ -126,10 +126,16 @@ class Sample:
     box_center: Float32[np.ndarray, "2"]  # pixels of the source picture
     box_side: float
     annotation: Annotation
+    mask: Bool[np.ndarray, "256 256"] | None = None  # where the person is, if that was asked for
 
 
-def prepare(image: UInt8[np.ndarray, "height width 3"], annotation: Annotation, change: Change = NOTHING) -> Sample:
-    """Crop a person out of an RGB picture and change picture and labels alike."""
+def prepare(
+    image: UInt8[np.ndarray, "height width 3"],
+    annotation: Annotation,
+    change: Change = NOTHING,
+    mask: Bool[np.ndarray, "height width"] | None = None,
+) -> Sample:
+    """Crop a person out of an RGB picture and change picture, mask and labels alike."""
     center, side = _box(annotation, change)
     matrix = crop_matrix(center, side, turn=change.turn, flip=change.flip)
     pixels = crop(image, matrix)
@@ -157,6 +163,7 @@ def prepare(image: UInt8[np.ndarray, "height width 3"], annotation: Annotation, 
         box_center=center.astype(np.float32),
         box_side=side,
         annotation=annotation,
+        mask=None if mask is None else crop_mask(mask, matrix),
     )
 
 

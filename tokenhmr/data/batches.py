@@ -6,23 +6,20 @@ What cannot be read is named in a warning, counted and skipped. The same seed, r
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, final
 
-import numpy as np
-from jaxtyping import UInt8
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from tokenhmr.data.annotation import Annotation
-from tokenhmr.data.augment import Augmentation, Sample, prepare
+from tokenhmr.data.augment import Augmentation, Sample
 from tokenhmr.data.collate import collate
-from tokenhmr.data.crop import BBOX_SHAPE, decode_picture, one_thread
+from tokenhmr.data.crop import one_thread
 from tokenhmr.data.ledger import Ledger
+from tokenhmr.data.opened import AtHand
 from tokenhmr.data.order import Drawn, HeldOutPlan, TrainPlan
-from tokenhmr.data.scene import Scene, Share
+from tokenhmr.data.scene import Share
 from tokenhmr.data.sources import Source
 from tokenhmr.structs import Batch
 
@@ -37,14 +34,6 @@ class Delivery(NamedTuple):
     batch: Batch | None
     seen: tuple[int, ...]
     skipped: tuple[int, ...]
-
-
-class Opened(NamedTuple):
-    """The picture at hand, decoded once for all people in it."""
-
-    scene: Scene
-    people: tuple[Annotation, ...]
-    pixels: UInt8[np.ndarray, "height width 3"]
 
 
 @final
@@ -128,11 +117,11 @@ class ShardBatches:
         for _ in itertools.islice(drawn, done * self.batch_size):
             pass
         self._forwarding = False
-        empty, opened = 0, None
+        empty, at_hand = 0, AtHand()
         while turns := list(itertools.islice(drawn, self.batch_size)):
             rows, seen = [], [0] * len(self._lost)
             for person in turns:
-                opened, row = self._row(person, share, opened)
+                row = self._row(person, share, at_hand)
                 if row is not None:
                     rows.append(row)
                     seen[person.source] += 1
@@ -148,17 +137,14 @@ class ShardBatches:
         lost, self._lost = self._lost, [0] * len(self._lost)
         return Delivery(batch, tuple(seen), tuple(lost))
 
-    def _row(self, drawn: Drawn, share: Share, opened: Opened | None) -> tuple[Opened | None, Sample | None]:
-        """A person's row, and the picture that is open now."""
-        source = self.plan.sources[drawn.source]
+    def _row(self, drawn: Drawn, share: Share, at_hand: AtHand) -> Sample | None:
+        change = self.plan.change(share, drawn.number)
         try:
-            if opened is None or opened.scene is not drawn.scene:
-                opened = open_scene(drawn.scene)
-            annotation = boxed(opened.people[drawn.person], source.boxes)
-            return opened, prepare(opened.pixels, annotation, self.plan.change(share, drawn.number))
+            boxes = self.plan.sources[drawn.source].boxes
+            return at_hand.row(drawn.source, drawn.scene, drawn.person, boxes=boxes, change=change)
         except ValueError as reason:
             self.skip(drawn.source, drawn.scene.name, str(reason))
-            return None, None
+            return None
 
 
 class _Reader(IterableDataset):
@@ -169,24 +155,6 @@ class _Reader(IterableDataset):
 
     def __iter__(self) -> Iterator[Delivery]:
         return self.batches.read()
-
-
-def open_scene(scene: Scene) -> Opened:
-    """Read and decode. A ``ValueError`` says what is wrong with the labels or the picture."""
-    people = scene.people()
-    width, height = people[0].image_size.astype(int).tolist()
-    pixels = decode_picture(scene.picture(), (height, width) if scene.turned else (width, height))
-    return Opened(scene, people, np.ascontiguousarray(np.rot90(pixels, -1)) if scene.turned else pixels)
-
-
-def boxed(annotation: Annotation, rule: str) -> Annotation:
-    """The annotation with the box that a rule (``Source.boxes``) makes the crop of."""
-    if rule == "wide":
-        return annotation
-    side = float(annotation.box_size.max())
-    # The crop widens boxes to 192:256: this is the one that it leaves as it is.
-    square = np.array([side * BBOX_SHAPE[0] / BBOX_SHAPE[1], side], dtype=np.float32)
-    return dataclasses.replace(annotation, box_size=square)
 
 
 def train_batches(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from tokenhmr.data.augment import Sample
 from tokenhmr.rotations import axis_angle_to_matrix
@@ -33,6 +35,15 @@ def collate(samples: Sequence[Sample]) -> Batch:
         box_center=torch.from_numpy(np.stack([sample.box_center for sample in samples])),
         box_size=torch.tensor([sample.box_side for sample in samples]),
         image_size=torch.from_numpy(np.stack([row.image_size for row in rows])),
+        mask=_masks(samples),
         key=tuple(row.key for row in rows),
         dataset=tuple(row.dataset for row in rows),
     )
+
+
+def _masks(samples: Sequence[Sample]) -> Bool[Tensor, "batch height width"] | None:
+    """Masks where any row has one; a row without says nothing against any pixel (4D-Humans: all ones)."""
+    if all(sample.mask is None for sample in samples):
+        return None
+    everywhere = np.ones(samples[0].image.shape[1:], dtype=bool)
+    return torch.from_numpy(np.stack([everywhere if sample.mask is None else sample.mask for sample in samples]))

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from tokenhmr.data.annotation import Annotation
-from tokenhmr.data.batches import open_scene
 from tokenhmr.data.crop import square_side
+from tokenhmr.data.opened import open_scene
 from tokenhmr.data.scene import Scene
 from tokenhmr.data.sources import Source
 from tokenhmr.skeleton import SMPL_JOINTS

@@ -13,7 +13,6 @@ import numpy as np
 
 from tokenhmr.body import load_body
 from tokenhmr.data.annotation import Annotation
-from tokenhmr.data.batches import open_scene
 from tokenhmr.data.inspection import Findings, Histograms, look_through, plot
 from tokenhmr.data.mixtures import read_motion_list
 from tokenhmr.data.motion.clips import Sampling
@@ -27,6 +26,7 @@ from tokenhmr.data.motion.convert import (
     write_motions,
 )
 from tokenhmr.data.motion.mapping import read_map
+from tokenhmr.data.opened import open_scene
 from tokenhmr.data.options import parser
 from tokenhmr.data.readers import make_reader
 from tokenhmr.data.scene import Scene

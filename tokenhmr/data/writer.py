@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from tokenhmr.data.annotation import GENDERS, Annotation, checked_arrays
-from tokenhmr.data.batches import open_scene
 from tokenhmr.data.crop import square_side
+from tokenhmr.data.opened import open_scene
 from tokenhmr.data.scene import Scene, Skip, known, size_array
 from tokenhmr.skeleton import JOINTS44, SMPL_JOINTS, subset
 
