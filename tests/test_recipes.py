@@ -88,6 +88,7 @@ def test_the_numbers_are_those_of_the_release(name):
     lists = {"tokenhmr_release": "tokenhmr", "tokenhmr_paper": "tokenhmr", "tokenhmr_bedlam": "bedlam", "hmr2": "hmr2"}
     starts = {"tokenhmr_release": "weights/hmr2"}
     assert (optimizer.lr, config.steps, config.data_list) == (rates[name], steps[name], lists[name])
+    assert data_list_path(config.data_list).is_file()
     assert config.init_backbone == starts.get(name, "weights/vitpose")
     assert (optimizer.weight_decay, optimizer.decay_vectors, config.clip) == (1e-4, True, float("inf"))
     assert config.batch_size % 48 == 0 and config.schedule["_target_"].endswith("constant")
