@@ -1,6 +1,5 @@
 """The model as an ONNX file: same numbers as torch, any batch, and a runner that needs nothing of ours."""
 
-import argparse
 import subprocess
 import sys
 
@@ -10,9 +9,10 @@ import pytest
 import torch
 
 from tests.demo_tools import tiny_model
-from tokenhmr import onnx_export
+from tokenhmr.convert import main
 from tokenhmr.demo.pictures import sample_folder
 from tokenhmr.demo.predictor import Predictor
+from tokenhmr.models import onnx_export
 from tokenhmr.models.pretrained import save_pretrained
 
 onnx = pytest.importorskip("onnx", reason="onnx comes with the extra [onnx]")
@@ -74,10 +74,15 @@ def test_a_graph_that_says_something_else_is_not_written(exported):
         onnx_export.compare(exported.file, other)
 
 
-def test_the_command_says_what_it_wrote_and_refuses_other_names(exported, tmp_path):
-    options = argparse.ArgumentParser()
-    onnx_export.add_options(options.add_subparsers())
+def test_the_command_says_what_it_wrote(exported, tmp_path, capsys):
     weights = str(exported.file.parent.parent / "weights")
-    with pytest.raises(ValueError, match="something"):
-        onnx_export.run(options.parse_args(["onnx", "--weights", weights, "--out", str(tmp_path / "model.pt")]))
-    assert list(tmp_path.iterdir()) == []
+    assert main(["onnx", "--weights", weights, "--out", str(tmp_path / "here.onnx")]) == 0
+    said = capsys.readouterr().out
+    assert "here.onnx" in said and "largest difference to torch" in said
+    assert {path.name for path in tmp_path.iterdir()} == {"here.onnx", "run.py"}
+
+
+def test_another_name_is_refused_in_one_line(exported, tmp_path, capsys):
+    weights = str(exported.file.parent.parent / "weights")
+    assert main(["onnx", "--weights", weights, "--out", str(tmp_path / "model.pt")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and list(tmp_path.iterdir()) == []

@@ -23,6 +23,7 @@ examples:
   python -m tokenhmr.convert official --tokenizer tokenizer.pth --out weights/tokenizer       the tokenizer alone
   python -m tokenhmr.convert hmr2 --checkpoint 'epoch=35-step=1000000.ckpt' --out weights/hmr2
   python -m tokenhmr.convert vitpose --checkpoint vitpose_backbone.pth --out weights/vitpose
+  python -m tokenhmr.convert onnx --out model.onnx                  the default model, for onnxruntime
   python -m tokenhmr.convert official --to official --weights weights/tokenhmr --out back
 
 Where the files come from, under which licence, and what is said when one is not what it should be: docs/official_weights.md.
@@ -41,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = options.add_subparsers(dest="kind", required=True, metavar="official|hmr2|vitpose")
+    commands = options.add_subparsers(dest="kind", required=True, metavar="official|hmr2|vitpose|onnx")
     for kind, words in KINDS.items():
         add = commands.add_parser(kind, help=words, description=f"Convert {words}.").add_argument
         add("--to", choices=("ours", "official"), default="ours", help="which way (default: %(default)s)")
@@ -55,6 +56,11 @@ def parser() -> argparse.ArgumentParser:
         add("--dtype", choices=("float32", "float16"), default="float32", help="of our file (default: %(default)s)")
         add("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
         add("--debug", action="store_true", help="show the traceback of an error")
+    words = "an image model of ours as one ONNX file, crop to parameters, joints and mesh, to be run without torch"
+    add = commands.add_parser("onnx", help=words, description=f"Write {words}; run.py beside it is a runner.").add_argument
+    add("--weights", default="default", metavar="NAME|DIR", help="'default', or a folder of save_pretrained")
+    add("--out", type=Path, default=Path("model.onnx"), metavar="FILE", help="where to write (default: %(default)s)")
+    add("--debug", action="store_true", help="show the traceback of an error")
     return options
 
 
@@ -62,8 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     options = parser().parse_args(arguments)
     try:
-        _check(options)
-        said = _convert(options)
+        said = _write_onnx(options) if options.kind == "onnx" else _convert(options)
     except (OSError, ValueError) as error:
         if options.debug:
             traceback.print_exc()
@@ -73,7 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _write_onnx(options: argparse.Namespace) -> list[str]:
+    from tokenhmr.models.onnx_export import write_onnx  # torch comes with it: only now is it needed
+
+    return write_onnx(options.weights, options.out)
+
+
 def _convert(options: argparse.Namespace) -> list[str]:
+    _check(options)
     from tokenhmr.models import exchange  # torch comes with it: only now is it needed
 
     if options.to == "official":

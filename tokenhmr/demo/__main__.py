@@ -70,6 +70,11 @@ def _demo(options: argparse.Namespace) -> int:
             if source.is_clip:
                 do_clip(source, tools, report, rate=options.fps)
         report.conclude(str(options.out.resolve()))
+    pages = [page for page in (tools.folder(source) / "viewer.html" for source in sources) if page.is_file()]
+    if options.view and pages:
+        from tokenhmr.demo.view import view
+
+        view(pages, complain)
     return 0 if report.done or report.skipped else NOTHING_DONE
 
 

@@ -61,9 +61,12 @@ def _do_clip(source: Input, tools: Tools, report: Report, rate: Fraction | None)
         notes.append(NOBODY)
 
     frames = _frames(source, seen, tools)
-    people = improve(people, frames, tools)
     pictures = (lambda: (moment.image for moment in clip.moments())) if tools.show_pictures else None
-    scene = Scene(name=source.name, frames=frames, rate=clip.rate, body=tools.body, about=tools.about, pictures=pictures)
+    scene = Scene(
+        name=source.name, frames=frames, rate=clip.rate, body=tools.body, about=tools.about, pictures=pictures,
+        renderer=tools.renderer,
+    )  # fmt: skip
+    people = improve(people, scene, tools)
     boxes = " ".join(sorted({frame.boxes for frame in frames} - {"none"})) or "none"
     tracks = len(set(people.track.tolist()))
     note = "; ".join(notes)
@@ -139,10 +142,14 @@ def _frames(source: Input, seen: Sequence[FrameNote], tools: Tools) -> tuple[Fra
     )  # fmt: skip
 
 
-def improve(people: People, frames: Sequence[Frame], tools: Tools) -> People:
-    """What only a clip allows: tracks, one shape for each, gaps filled, jitter taken out."""
+def improve(people: People, scene: Scene, tools: Tools) -> People:
+    """Keypoints of the user, and what only a clip allows: tracks, one shape for each, gaps filled, jitter taken out."""
+    frames = scene.frames
     times = np.array([frame.time for frame in frames])
-    people = one_shape(assign_tracks(people, times), tools.body)
+    people = assign_tracks(people, times)
+    if tools.refinement is not None:
+        people = tools.refinement(people, scene)
+    people = one_shape(people, tools.body)
     if tools.height is not None:
         people = fixed_height(people, tools.height, tools.body)
     people = fill_gaps(people, times, longest=tools.longest_gap)
@@ -174,8 +181,7 @@ def write_video(people: People, scene: Scene, folder: Path) -> None:
 
 def _drawn(people: People, scene: Scene, *, first: int) -> Iterator[tuple[Frame, UInt8[np.ndarray, "height width 3"]]]:
     """Frames from number ``first`` on with the bodies on them."""
-    faces = scene.body.faces.cpu().numpy()
     pictures = None if scene.pictures is None else islice(scene.pictures(), first, None)
     for frame, here, posed in scene.frame_by_frame(people, first=first):
         image = blank(frame.size) if pictures is None else next(pictures)
-        yield frame, draw_people(image, posed, here, faces, frame)
+        yield frame, draw_people(image, posed, here, frame, scene)

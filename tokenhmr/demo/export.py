@@ -57,7 +57,10 @@ FIELDS = {
     "camera_rotation": ("k 3 3", "R, world to camera; the identity where no camera file said more"),
     "camera_translation": ("k 3", "t, metres"),
 }
-SOURCE = "where boxes come from: file, the detector's name, full (the whole picture: nobody was detected), none (nobody)"
+SOURCE = (
+    "where boxes come from: file, keypoints (a file of joints), the detector's name, full (the whole picture: nobody was "
+    "detected), none (nobody)"
+)
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -150,8 +153,8 @@ def draw_people(
     image: UInt8[np.ndarray, "height width 3"],
     posed: Posed,
     people: People,
-    faces: Integer[np.ndarray, "face 3"],
     frame: Frame,
+    scene: Scene,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture with bodies over it, the nearer hiding the farther; a track keeps its colour. It may be a smaller copy."""
     camera = frame.camera.zoomed(image.shape[1] / frame.size[0])
@@ -159,7 +162,8 @@ def draw_people(
     # The renderer knows one focal length: pixels that are not square make bodies taller or flatter instead.
     squeeze = np.array([1, down / across, 1], dtype=np.float32)
     colours = [COLOURS[track % len(COLOURS)] for track in people.track]
-    return overlay(image, list(posed.vertices * squeeze), faces, focal=across, center=camera.center, colours=colours)
+    faces, bodies = scene.body.faces.cpu().numpy(), list(posed.vertices * squeeze)
+    return overlay(image, bodies, faces, focal=across, center=camera.center, colours=colours, backend=scene.renderer)
 
 
 def blank(size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
@@ -174,7 +178,7 @@ def write_overlay(people: People, scene: Scene, folder: Path) -> None:
         return
     frame = scene.frames[0]
     image = blank(frame.size) if scene.pictures is None else next(iter(scene.pictures()))
-    drawn = draw_people(image, scene.posed(people), people, scene.body.faces.cpu().numpy(), frame)
+    drawn = draw_people(image, scene.posed(people), people, frame, scene)
     write_png(folder / "overlay.png", drawn, words=scene.about)
 
 
@@ -186,7 +190,7 @@ def write_side(people: People, scene: Scene, folder: Path) -> None:
     shrink = min(1.0, LONGEST_SIDE_VIEW / max(width, height))
     wide, high = max(1, round(width * shrink)), max(1, round(height * shrink))
     bodies = _in_a_row(scene.posed(people).vertices, people.translation)
-    side = side_view(bodies, scene.body.faces.cpu().numpy(), width=wide, height=high)
+    side = side_view(bodies, scene.body.faces.cpu().numpy(), width=wide, height=high, backend=scene.renderer)
     write_png(folder / "side.png", side, words=scene.about)
 
 

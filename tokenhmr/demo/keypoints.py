@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from tokenhmr.demo.boxes import Listed
+from tokenhmr.demo.detector import Boxes, nobody
 from tokenhmr.demo.scene import People, Scene, project
 from tokenhmr.skeleton import JOINTS44, OPENPOSE_JOINTS
 
@@ -34,6 +36,20 @@ class KeypointFile:
     """People's keypoints, frame by frame, under the name of each picture or clip."""
 
     frames: Mapping[str, Sequence[Points]]  # name -> frames
+
+    def boxes(self, inputs: Sequence[str]) -> Listed:
+        """Boxes around everybody's keypoints, by the names of ``inputs``. Raises ``ValueError`` for a file without names
+        and several inputs."""
+        if _ANYWHERE in self.frames and len(inputs) != 1:
+            raise ValueError(f"keypoints that name no picture are for one input, not for {len(inputs)}")
+        boxes: dict[str, Boxes] = {}
+        for name, frames in self.frames.items():
+            called = name or inputs[0]
+            for number, people in enumerate(frames):
+                key = called if len(frames) == 1 else f"{called}#{number}"
+                found = Boxes(xyxy=boxes_around(people), scores=np.ones(len(people)), source="keypoints")
+                boxes[key] = found if len(people) else nobody()
+        return Listed(boxes=boxes, wrong={})
 
     def of(self, name: str) -> Sequence[Points] | None:
         """The frames of a picture or clip; None where the file does not speak of it."""

@@ -14,6 +14,7 @@ Add = Callable[..., Any]  # argparse's add_argument
 
 DETECTORS = ("hog", "full", "torchvision", "rtdetr")
 SMOOTHERS = ("one-euro", "none")
+RENDERERS = ("auto", "numba", "numpy", "pytorch3d")  # render.rasterize.BACKENDS, whose room is not loaded for --help
 
 
 def _files(kind: str) -> str:
@@ -67,6 +68,13 @@ def parser() -> argparse.ArgumentParser:
 def _add_files(add: Add) -> None:
     add("--out", type=Path, default=Path("demo_out"), metavar="DIR", help="folder for the results (default: %(default)s)")
     add("--save", metavar="NAMES", help=f"of {', '.join(OUTPUTS)}, with commas, or all (default: the usual ones)")
+    add("--view", action="store_true", help="show viewer.html of what was done in the browser, until Ctrl-C")
+    add(
+        "--renderer",
+        choices=RENDERERS,
+        default="auto",
+        help="what draws overlays: numba's loops, numpy, or pytorch3d where you have installed it (default: %(default)s)",
+    )
     add("--no-pictures", action="store_true", help="no pixel of the input goes into any file: bodies are drawn on paper")
     add(
         "--commercial-ok",
@@ -93,6 +101,13 @@ def _add_people(add: Add) -> None:
     )
     add("--detector-weights", type=Path, metavar="PATH", help="file or folder of the detector's weights; nothing is downloaded")
     add("--threshold", type=float, metavar="X", help="least score of detected people (default: 1.0 for hog, 0.5 for others)")
+    add(
+        "--refine",
+        type=Path,
+        metavar="FILE",
+        help="joints that are known in the pictures (JSON by picture or frame, OpenPose, COCO): bodies are fitted to them "
+        "within the vocabulary of poses, and without --boxes they are the boxes, too",
+    )
     add("--no-fallback", action="store_true", help="when nobody is found leave the picture empty, do not take it as one box")
     add("--weights", default="default", metavar="NAME|DIR", help="'default', or a folder of save_pretrained")
     add("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one (default: %(default)s)")

@@ -18,6 +18,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from tokenhmr.body import Body
+from tokenhmr.demo.keypoints import KeypointFile, assign
 from tokenhmr.demo.light_body import JointBody
 from tokenhmr.demo.scene import People, Scene
 from tokenhmr.models.tokenizer import PoseTokenizer
@@ -25,6 +26,7 @@ from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows, rows_to_mat
 from tokenhmr.structs import Pose
 
 TOGETHER = 32  # people that are fitted at a time
+FORGIVING = 20.0  # how much larger ``Weights.robust`` is at first, while all keypoints may be far off
 LEAST = 3  # keypoints without which nobody is moved
 
 
@@ -93,10 +95,10 @@ class _Fit(torch.nn.Module):
         points = self.body(self.pose()) + self.translation()[:, None]
         return points[..., :2] / points[..., 2:].clamp_min(0.05) * target.focal[:, None] + target.center[:, None]
 
-    def loss(self, target: _Target, weights: Weights) -> Float[Tensor, ""]:
+    def loss(self, target: _Target, weights: Weights, *, robust: float) -> Float[Tensor, ""]:
         error = 100 * (self.pixels(target) - target.points) / target.extent[:, None, None]
         squared = error.square().sum(dim=-1)
-        bent = squared * weights.robust**2 / (squared + weights.robust**2)
+        bent = squared * robust**2 / (squared + robust**2)
         fit = (target.weight * bent).sum(dim=1)
         said = self.logits.log_softmax(dim=-1)
         share = said.exp()
@@ -121,7 +123,7 @@ def first_logits(
 
 
 class Refiner:
-    """Moves people onto keypoints."""
+    """Moves people onto keypoints. ``steps`` of Adam (Kingma and Ba, 2015), the first quarter without pose and shape."""
 
     def __init__(self, *, tokenizer: PoseTokenizer, body: Body, steps: int = 150, weights: Weights | None = None) -> None:
         # A copy of its own: the tokenizer is asked for gradients, never for a change.
@@ -173,7 +175,8 @@ class Refiner:
                 fit.logits.requires_grad_(not early)
                 fit.betas.requires_grad_(not early)
                 optimizer.zero_grad(set_to_none=True)
-                fit.loss(target, self.weights).backward()
+                robust = self.weights.robust * (FORGIVING if early else 1.0)
+                fit.loss(target, self.weights, robust=robust).backward()
                 optimizer.step()
         with torch.no_grad():
             pose, translation = fit.pose(), fit.translation()
@@ -184,3 +187,16 @@ class Refiner:
             betas=pose.betas.detach().cpu().numpy(),
             translation=translation.cpu().numpy(),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refinement:
+    """A file of keypoints, and the fit to it: what a run asks of every picture and clip."""
+
+    keypoints: KeypointFile
+    refiner: Refiner
+
+    def __call__(self, people: People, scene: Scene) -> People:
+        """People of a scene that the file speaks of, fitted; others as they are."""
+        frames = self.keypoints.of(scene.name)
+        return people if frames is None or not len(people) else self.refiner(people, scene, assign(people, scene, frames))

@@ -93,6 +93,7 @@ class Scene:
     body: Body
     about: Mapping[str, str]  # body, weights, licences: a line each for every file that is written
     pictures: Callable[[], Iterator[UInt8[np.ndarray, "height width 3"]]] | None  # frames' pixels; None: they may not be shown
+    renderer: str = "auto"  # one of render.rasterize.BACKENDS
 
     @property
     def moves(self) -> bool:

@@ -20,6 +20,7 @@ from tokenhmr.demo.inputs import Input
 from tokenhmr.demo.outputs import find_writers
 from tokenhmr.demo.pictures import BadPicture, Picture, open_picture
 from tokenhmr.demo.predictor import Person, Predictor, Question
+from tokenhmr.demo.refine import Refinement
 from tokenhmr.demo.report import Report
 from tokenhmr.demo.scene import Frame, People, Scene
 from tokenhmr.demo.shape import fixed_height
@@ -41,10 +42,12 @@ class Tools:
     fallback: bool
     cameras: CameraChoice
     height: float | None  # metres
+    refinement: Refinement | None
     smooth: OneEuro | None
     longest_gap: float  # seconds
     about: Mapping[str, str]  # body, weights and licences, for the files
     outputs: Sequence[str]  # names in outputs.OUTPUTS
+    renderer: str  # one of render.rasterize.BACKENDS
     show_pictures: bool  # whether pixels of the input may go into what is written
     out: Path
     force: bool
@@ -130,13 +133,15 @@ def _question(source: Input, tools: Tools, report: Report) -> Question | None:
 
 
 def _finish(looked: _Looked, people: People, tools: Tools) -> Path:
-    if tools.height is not None:
-        people = fixed_height(people, tools.height, tools.body)
     image = looked.picture.image
     scene = Scene(
         name=looked.source.name, frames=(looked.frame,), rate=None, body=tools.body, about=tools.about,
-        pictures=(lambda: iter([image])) if tools.show_pictures else None,
+        pictures=(lambda: iter([image])) if tools.show_pictures else None, renderer=tools.renderer,
     )  # fmt: skip
+    if tools.refinement is not None:
+        people = tools.refinement(people, scene)
+    if tools.height is not None:
+        people = fixed_height(people, tools.height, tools.body)
     folder = tools.folder(looked.source)
     folder.mkdir(parents=True, exist_ok=True)
     facts = {"people": len(people), "boxes": looked.frame.boxes, "note": looked.note}

@@ -13,17 +13,32 @@ from tokenhmr import __version__
 from tokenhmr.demo.boxes import NO_LIST, Listed, read_boxes
 from tokenhmr.demo.camera import CameraChoice, parse_focal, read_cameras
 from tokenhmr.demo.detectors import LICENCES, open_detector
+from tokenhmr.demo.keypoints import read_keypoints
 from tokenhmr.demo.licences import objections, stamp
 from tokenhmr.demo.outputs import chosen_outputs
 from tokenhmr.demo.pictures import sample_folder
 from tokenhmr.demo.predictor import Predictor
+from tokenhmr.demo.refine import Refinement, Refiner
 from tokenhmr.demo.session import Tools, choose_device
 from tokenhmr.demo.shape import parse_height
 from tokenhmr.demo.smooth import OneEuro
-from tokenhmr.models.pretrained import load
+from tokenhmr.models.pretrained import ImageModel, load
+from tokenhmr.render.with_pytorch3d import load_pytorch3d
 
 # Options that decide on what is written, and so on whether an earlier run's results are these.
-DECISIVE = ("detector", "threshold", "no_fallback", "focal", "height", "smooth", "cutoff", "max_gap", "no_pictures", "fps")
+DECISIVE = (
+    "detector",
+    "threshold",
+    "no_fallback",
+    "focal",
+    "height",
+    "smooth",
+    "cutoff",
+    "max_gap",
+    "no_pictures",
+    "fps",
+    "renderer",
+)
 
 
 def open_tools(options: argparse.Namespace) -> Tools:
@@ -33,7 +48,10 @@ def open_tools(options: argparse.Namespace) -> Tools:
     smooth = None if options.smooth == "none" else OneEuro(cutoff=_positive(options.cutoff, "--cutoff"))
     if options.fps is not None and options.fps <= 0:
         raise ValueError(f"--fps is above zero, not {options.fps}")
-    listed = _listed(options)
+    keypoints = None if options.refine is None else read_keypoints(options.refine)
+    listed = _listed(options) if keypoints is None or options.boxes else keypoints.boxes([path.name for path in options.inputs])
+    if options.renderer == "pytorch3d":
+        load_pytorch3d()
     device = choose_device(options.device)
     detector = open_detector(options.detector, threshold=options.threshold, weights=options.detector_weights, device=device)
     model = load(options.weights).to(device)
@@ -42,6 +60,8 @@ def open_tools(options: argparse.Namespace) -> Tools:
     weights = options.weights if options.weights == "default" else Path(options.weights).name
     about = stamp(model.card, body=model.body.shown_as, weights=weights, detector=options.detector)
     outputs = chosen_outputs(options.save)
+    if options.view and "viewer" not in outputs:
+        outputs = (*outputs, "viewer")
     return Tools(
         predictor=Predictor(model, batch_size=options.batch_size),
         body=model.body,
@@ -50,15 +70,24 @@ def open_tools(options: argparse.Namespace) -> Tools:
         fallback=not options.no_fallback,
         cameras=cameras,
         height=height,
+        refinement=None if keypoints is None else Refinement(keypoints=keypoints, refiner=_refiner(model)),
         smooth=smooth,
         longest_gap=options.max_gap,
         about=about,
         outputs=outputs,
+        renderer=options.renderer,
         show_pictures=not options.no_pictures,
         out=options.out,
         force=options.force,
         settings=_settings(options, {**about, "outputs": list(outputs), "tokenhmr": __version__}),
     )
+
+
+def _refiner(model: ImageModel) -> Refiner:
+    tokenizer = getattr(model, "tokenizer", None)
+    if tokenizer is None:
+        raise ValueError("--refine fits tokens, and these weights have no tokenizer")
+    return Refiner(tokenizer=tokenizer, body=model.body)
 
 
 def _cameras(options: argparse.Namespace) -> CameraChoice:
@@ -82,7 +111,7 @@ def _positive(number: float, name: str) -> float:
 
 def _settings(options: argparse.Namespace, more: dict[str, Any]) -> dict[str, Any]:
     chosen = {name: getattr(options, name) for name in DECISIVE}
-    for name in ("camera", "detector_weights"):
+    for name in ("camera", "detector_weights", "refine"):
         path = getattr(options, name)
         chosen[name] = None if path is None else _digest(path)
     return {**chosen, **more}

@@ -35,10 +35,11 @@ def overlay(
     center: tuple[float, float],
     colours: Sequence[Colour] | None = None,
     opacity: float = 1.0,
+    backend: str = "auto",
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture (RGB) with bodies drawn over it, the nearer in front; ``focal`` and ``center`` in pixels.
 
-    One colour for each body, RGB in [0, 1]; people beyond the list start it again.
+    One colour for each body, RGB in [0, 1]; people beyond the list start it again. ``backend``: one of ``rasterize.BACKENDS``.
     """
     height, width = image.shape[:2]
     bodies = [body for body in vertices if len(body)]
@@ -59,6 +60,7 @@ def overlay(
             width=right - left,
             height=end - start,
             colours=colours or COLOURS,
+            backend=backend,
         )
         below = image[start:end, left:right].astype(np.float32)
         over = layer[..., :3] * 255 * opacity + below * (1 - opacity * layer[..., 3:])
@@ -74,6 +76,7 @@ def side_view(
     height: int,
     colours: Sequence[Colour] | None = None,
     degrees: float = 90.0,
+    backend: str = "auto",
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The same bodies turned about the vertical through their common middle, on paper, filling the frame.
 
@@ -92,7 +95,7 @@ def side_view(
     distance = 30 * max(float(span.max()), 0.1)
     focal = 0.9 * distance * min(width / max(span[0], 1e-3), height / max(span[1], 1e-3))
     placed = [body + np.array([0, 0, distance + span[2] / 2]) for body in turned]
-    return overlay(paper, placed, faces, focal=focal, center=(width / 2, height / 2), colours=colours)
+    return overlay(paper, placed, faces, focal=focal, center=(width / 2, height / 2), colours=colours, backend=backend)
 
 
 def silhouette(
@@ -164,6 +167,7 @@ def _draw(
     width: int,
     height: int,
     colours: Sequence[Colour],
+    backend: str,
 ) -> Float[np.ndarray, "height width 4"]:
     """All bodies through one z-buffer of twice the size, so that the nearer hides the farther."""
     first = np.cumsum([0, *(len(body) for body in bodies[:-1])])
@@ -182,6 +186,7 @@ def _draw(
         center=(2 * center[0], 2 * center[1]),
         width=2 * width,
         height=2 * height,
+        backend=backend,
     )
     return halve(shade(fragments, all_faces, vertex_normals(everyone, all_faces), paint))
 

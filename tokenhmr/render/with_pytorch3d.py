@@ -30,7 +30,7 @@ def fill(
     """As ``kernels.fill``: keep what is nearest. Raises ``ValueError`` where PyTorch3D does not import."""
     import torch
 
-    rasterize_meshes, meshes = _pytorch3d()
+    rasterize_meshes, meshes = load_pytorch3d()
     kept = np.flatnonzero(visible & (both_sides | (_areas(screen, faces) < 0)))
     if not len(kept):
         return
@@ -66,7 +66,7 @@ def soft_silhouette(
     """
     import torch
 
-    rasterize_meshes, meshes = _pytorch3d()
+    rasterize_meshes, meshes = load_pytorch3d()
     depth = vertices[..., 2:]
     pixels = vertices[..., :2] / depth * focal + torch.tensor(center, dtype=vertices.dtype, device=vertices.device)
     places = _to_ndc(pixels, depth, height, width)
@@ -99,7 +99,8 @@ def _areas(screen: Float64[np.ndarray, "vertex 3"], faces: Int32[np.ndarray, "fa
     return (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
 
 
-def _pytorch3d() -> tuple[Any, Any]:
+def load_pytorch3d() -> tuple[Any, Any]:
+    """Its rasterizing function and its class of meshes. Raises ``ValueError`` where it does not import."""
     try:
         from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
         from pytorch3d.structures import Meshes

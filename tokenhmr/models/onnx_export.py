@@ -7,7 +7,6 @@ run.py, which cuts a crop and runs it with onnxruntime and nothing of this packa
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -69,29 +68,9 @@ class Exported:
     difference: dict[str, float] | None  # largest over random crops, by output; units as in ``OUTPUTS``
 
 
-def add_options(commands: Any) -> None:
-    """The sub-command ``onnx``, added to what ``add_subparsers`` gave."""
-    words = "write the image model as ONNX: crop to parameters, joints and mesh, without torch"
-    add = commands.add_parser("onnx", help=words, description=f"{words[0].upper()}{words[1:]}.").add_argument
-    add(
-        "--weights",
-        default="default",
-        metavar="NAME|DIR",
-        help="'default', or a folder of save_pretrained (default: %(default)s)",
-    )
-    add(
-        "--out",
-        type=Path,
-        default=Path("model.onnx"),
-        metavar="FILE",
-        help="where to write (default: %(default)s); run.py goes beside it",
-    )
-    add("--debug", action="store_true", help="show the traceback of an error")
-
-
-def run(options: argparse.Namespace) -> list[str]:
-    """The sub-command; what to say to the user. Raises ``OSError`` or ``ValueError`` with one line that says what to do."""
-    done = export_onnx(options.weights, options.out)
+def write_onnx(weights: str, path: Path) -> list[str]:
+    """Export, and what to say of it to the user. Raises as ``export_onnx`` does."""
+    done = export_onnx(weights, path)
     lines = [f"{done.file} ({done.file.stat().st_size / 1e6:.1f} MB), {done.runner}"]
     if done.difference is None:
         return [*lines, "not compared with torch: onnxruntime is not installed (pip install 'tokenhmr[onnx]')"]
