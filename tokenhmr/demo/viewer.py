@@ -27,8 +27,8 @@ from tokenhmr.render.picture import COLOURS
 from tokenhmr.resources import asset_folder
 from tokenhmr.skeleton import SMPL_JOINTS, SMPL_PARENTS
 
-# Base64 makes four bytes of three: 300 pictures of 10,800 bytes are 4.3 MB of page, which leaves 0.7 MB for the bodies.
-CLIP_PICTURE = 10_800  # bytes
+# Base64 makes four bytes of three: 300 pictures of 10,400 bytes are 4.2 MB of page, which leaves 0.8 MB for the bodies.
+CLIP_PICTURE = 10_400  # bytes
 STILL_PICTURE = 400_000
 LONGEST = {True: 640, False: 1600}  # pixels of the longer side in a clip, in a picture
 QUALITIES = (80, 65, 50, 35)  # of WebP, tried in this order before the picture is shrunk
