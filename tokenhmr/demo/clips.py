@@ -184,4 +184,4 @@ def _drawn(people: People, scene: Scene, *, first: int) -> Iterator[tuple[Frame,
     pictures = None if scene.pictures is None else islice(scene.pictures(), first, None)
     for frame, here, posed in scene.frame_by_frame(people, first=first):
         image = blank(frame.size) if pictures is None else next(pictures)
-        yield frame, draw_people(image, posed, here, frame, scene)
+        yield frame, draw_people(image, posed, here, scene, frame)

@@ -153,8 +153,8 @@ def draw_people(
     image: UInt8[np.ndarray, "height width 3"],
     posed: Posed,
     people: People,
-    frame: Frame,
     scene: Scene,
+    frame: Frame,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture with bodies over it, the nearer hiding the farther; a track keeps its colour. It may be a smaller copy."""
     camera = frame.camera.zoomed(image.shape[1] / frame.size[0])
@@ -178,7 +178,7 @@ def write_overlay(people: People, scene: Scene, folder: Path) -> None:
         return
     frame = scene.frames[0]
     image = blank(frame.size) if scene.pictures is None else next(iter(scene.pictures()))
-    drawn = draw_people(image, scene.posed(people), people, frame, scene)
+    drawn = draw_people(image, scene.posed(people), people, scene, frame)
     write_png(folder / "overlay.png", drawn, words=scene.about)
 
 
