@@ -147,10 +147,9 @@ def test_the_nearer_person_hides_the_farther_whatever_their_order(nearer):
     frame = Frame(number=0, time=0.0, size=(160, 200), camera=camera, name="a", boxes="file")
     scene = Scene(name="a", frames=(frame,), rate=None, body=body, about={}, pictures=None)
     image = np.zeros((200, 160, 3), dtype=np.uint8)
-    faces = body.faces.numpy()
     posed = scene.posed(people)
-    both = draw_people(image, posed, people, faces, frame).astype(float)
-    alone = [draw_people(image, scene.posed(people.rows([row])), people.rows([row]), faces, frame) for row in (0, 1)]
+    both = draw_people(image, posed, people, scene, frame).astype(float)
+    alone = [draw_people(image, scene.posed(people.rows([row])), people.rows([row]), scene, frame) for row in (0, 1)]
     shared = (alone[0] > 0).any(axis=2) & (alone[1] > 0).any(axis=2)
     assert shared.mean() > 0.02
     inner = cv2.erode(shared.astype(np.uint8), np.ones((5, 5))).astype(bool)
