@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tokenhmr.models.convolution import Convolution, GridConvolution, NearestResize
+from tokenhmr.models.convolution import Convolution, NearestResize
 
 
 @pytest.mark.parametrize(
@@ -38,19 +38,3 @@ def test_resize_picks_the_rows_that_the_library_picks(length, size):
     x = torch.randn(2, length, 3)
     wanted = functional.interpolate(x.transpose(1, 2), size=size, mode="nearest").transpose(1, 2)
     assert torch.equal(NearestResize(length=length, size=size)(x), wanted)
-
-
-def test_grid_convolution_equals_the_library():
-    torch.manual_seed(0)
-    ours, theirs = GridConvolution(channels=6).double(), nn.Conv2d(6, 6, kernel_size=3, padding=1).double()
-    theirs.load_state_dict(ours.state_dict())
-    x = torch.randn(3, 5, 7, 6, dtype=torch.float64, requires_grad=True)
-    found, wanted = ours(x), theirs(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-    torch.testing.assert_close(found, wanted)
-    direction = torch.randn_like(found)
-    mine = torch.autograd.grad(found, [x, ours.weight, ours.bias], direction)
-    right = torch.autograd.grad(wanted, [x, theirs.weight, theirs.bias], direction)
-    for one, other in zip(mine, right, strict=True):
-        torch.testing.assert_close(one, other)
-    with torch.no_grad():
-        torch.testing.assert_close(ours(x), found.detach())

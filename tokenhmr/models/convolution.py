@@ -75,25 +75,6 @@ class Convolution(nn.Conv1d):
         return out[:, : per_pose - reach]
 
 
-class GridConvolution(nn.Conv2d):
-    """A 3x3 ``nn.Conv2d`` with padding (same parameters, same numbers to rounding) over (batch, row, column, channel)."""
-
-    def __init__(self, *, channels: int) -> None:
-        super().__init__(channels, channels, kernel_size=3, padding=1)
-
-    def forward(self, input: Float[Tensor, "batch row column channel"]) -> Float[Tensor, "batch row column channel"]:
-        """Convolve over rows and columns."""
-        if input.device.type != "cpu" or not torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
-            return self._conv_forward(input.permute(0, 3, 1, 2), self.weight, self.bias).permute(0, 2, 3, 1)
-        batch, rows, columns, channels = input.shape
-        padded = functional.pad(input, (0, 0, 1, 1, 1, 1)).view(-1, channels)
-        offsets = tuple(row * (columns + 2) + column for row in range(3) for column in range(3))
-        taps = self.weight.permute(2, 3, 1, 0).reshape(9, channels, -1)  # row, column, channel, out
-        out = _ShiftedProducts.apply(padded, taps.contiguous(), self.bias, offsets)
-        out = functional.pad(out, (0, 0, 0, offsets[-1])).view(batch, rows + 2, columns + 2, -1)
-        return out[:, :rows, :columns]
-
-
 class NearestResize(nn.Module):
     """Nearest interpolation along the length."""
 

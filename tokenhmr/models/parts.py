@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tokenhmr.models.vit import ConvStem, PatchEmbed, ViT
 
 STEMS = {"patch": PatchEmbed, "conv": ConvStem}
-STEM_NUMBERS = ("halvings", "blocks")  # of the convolutional stem; the width is the backbone's
+STEM_NUMBERS = ("blocks",)  # of the convolutional stem; the width is the backbone's
 
 # Rows, and columns, of diag(1, -1, -1): a body that stands upright and faces the camera (its y is up, the camera's y is down).
 FACING = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)

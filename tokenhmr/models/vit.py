@@ -6,7 +6,7 @@ released HMR2.0 and TokenHMR weights have (ViT-H: width 1280, depth 32, 16 heads
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import torch
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tokenhmr.camera import CROP_SIDE
-from tokenhmr.models.convolution import GridConvolution
 
 PATCH = 16  # pixels
+NORM_GROUPS = 8  # of the convolutional stem
 MARGIN = 32  # columns cut off on either side of the square crop: people are upright more often than not
 GRID = (CROP_SIDE // PATCH, (CROP_SIDE - 2 * MARGIN) // PATCH)  # 16 rows of 12 patches
 
@@ -37,30 +37,22 @@ class PatchEmbed(nn.Module):
         return rearrange(self.proj(image), "b c h w -> b (h w) c")
 
 
-class Shrink(nn.Module):
-    """Cells of ``factor`` x ``factor`` to one, by a linear map."""
-
-    def __init__(self, *, factor: int, channels: int, width: int) -> None:
-        super().__init__()
-        self.factor = factor
-        self.proj = nn.Linear(channels * factor**2, width)
-
-    def forward(self, x: Float[Tensor, "batch row column channel"]) -> Float[Tensor, "batch less_rows less_columns width"]:
-        """Channels last throughout."""
-        return self.proj(rearrange(x, "b (h i) (w j) c -> b h w (i j c)", i=self.factor, j=self.factor))
+def _convolve(channels: int, to: int, *, stride: int = 1) -> nn.Sequential:
+    # Groups of a picture's channels, not of the batch: what is said of one picture never depends on others.
+    norm = nn.GroupNorm(NORM_GROUPS, channels)
+    return nn.Sequential(norm, nn.ReLU(), nn.Conv2d(channels, to, kernel_size=3, stride=stride, padding=1))
 
 
 class ResidualConv(nn.Module):
-    """x + convolution(relu(norm(x))): what a linear map of cells lacks, a look at the neighbours."""
+    """x + convolution(relu(norm(x)))."""
 
     def __init__(self, *, channels: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(channels)
-        self.conv = GridConvolution(channels=channels)
+        self.change = _convolve(channels, channels)
 
-    def forward(self, x: Float[Tensor, "batch row column channel"]) -> Float[Tensor, "batch row column channel"]:
+    def forward(self, x: Float[Tensor, "batch channel row column"]) -> Float[Tensor, "batch channel row column"]:
         """One residual step."""
-        return x + self.conv(functional.relu(self.norm(x)))
+        return x + self.change(x)
 
 
 @final
@@ -68,29 +60,33 @@ class ConvStem(nn.Module):
     """Convolutions in place of the patches: learns from few pictures what a linear patch needs millions for.
 
     Xiao et al., "Early Convolutions Help Transformers See Better" (2021), as the hybrid of the ViT paper. The picture shrinks
-    to 64x48, 32x24 and 16x12 cells (``halvings=5``: to 8x6, where the transformer is four times cheaper), with ``blocks``
-    residual convolutions at each of the last two. Norms look at one cell, so a picture never depends on others in the batch.
+    to 64x48, 32x24 and 16x12 cells of a quarter, a half and all of the width, with so many residual convolutions at each.
     """
 
-    def __init__(self, *, width: int, halvings: int = 4, blocks: int = 1) -> None:
+    def __init__(self, *, width: int, blocks: Sequence[int] = (1, 1, 1)) -> None:
         super().__init__()
-        if width % 4:
-            raise ValueError(f"the convolutional stem needs a width divisible by 4, not {width}")
-        if halvings not in (4, 5):
-            raise ValueError(f"the stem halves the picture 4 or 5 times, not {halvings}")
-        self.grid = (CROP_SIDE // 2**halvings, (CROP_SIDE - 2 * MARGIN) // 2**halvings)
+        if width % (4 * NORM_GROUPS):
+            raise ValueError(f"the convolutional stem needs a width divisible by {4 * NORM_GROUPS}, not {width}")
+        if len(blocks) != 3:
+            raise ValueError(f"the stem has residual convolutions at 3 sizes, not at {len(blocks)}")
+        self.grid = GRID
+        widths = (width // 4, width // 2, width)
         layers: list[nn.Module] = []
-        before = 3
-        for factor, after in ((4, width // 4), (2, width // 2), (2, width)):
-            layers.append(Shrink(factor=factor, channels=before, width=after))
-            layers += [ResidualConv(channels=after) for _ in range(blocks if before > 3 else 0)]
-            before = after
-        layers += [Shrink(factor=2, channels=width, width=width)] * (halvings - 4)
+        for place, (channels, count) in enumerate(zip(widths, blocks, strict=True)):
+            patches = nn.Conv2d(3, channels, kernel_size=4, stride=4)
+            layers.append(_convolve(widths[place - 1], channels, stride=2) if place else patches)
+            layers += [ResidualConv(channels=channels) for _ in range(count)]
         self.layers = nn.Sequential(*layers)
+        for module in self.layers.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
 
-    def forward(self, image: Float[Tensor, "batch 3 256 192"]) -> Float[Tensor, "batch cell width"]:
+    def forward(self, image: Float[Tensor, "batch 3 256 192"]) -> Float[Tensor, "batch 192 width"]:
         """Cells in reading order."""
-        return self.layers(rearrange(image, "b c h w -> b h w c")).flatten(start_dim=1, end_dim=2)
+        cells = self.layers(image.contiguous(memory_format=torch.channels_last))
+        return rearrange(cells, "b c h w -> b (h w) c")
 
 
 class Attention(nn.Module):
@@ -188,12 +184,19 @@ class ViT(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Xavier: ViT's usual normal of 0.02 suits a width of 1280 and leaves narrow blocks near the identity for long."""
+        """Xavier, since ViT's usual normal of 0.02 suits a width of 1280 only; each branch of a block starts at zero.
+
+        So the features of the stem pass at first, and blocks add to them as they learn.
+        """
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         for module in self.blocks.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            nn.init.zeros_(block.attn.proj.weight)
+            nn.init.zeros_(block.mlp.fc2.weight)
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channel rows columns"]:
         """Features of a crop of 256x256 normalised pixels; ``ValueError`` for any other size."""

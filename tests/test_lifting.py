@@ -1,0 +1,55 @@
+"""The half of a model behind its joint locator."""
+
+import pytest
+import torch
+
+from tokenhmr.body import load_body
+from tokenhmr.models.tokenhmr import build_tokenhmr
+from tokenhmr.models.tokenizer import PoseTokenizer
+from tokenhmr.training.lifting import Lifter, as_found
+
+def small_model(*, locator=True):
+    torch.manual_seed(0)
+    tokenizer = PoseTokenizer(width=16, codes=32, code_width=8, upsamplings=1, downsamplings=1, stages=2, depth=1)
+    return build_tokenhmr(
+        backbone={"stem": "conv", "width": 32, "depth": 1, "heads": 2},
+        decoder={"width": 32, "depth": 1, "heads": 2, "head_width": 16},
+        classifier={"hidden": 8, "token_hidden": 8, "channel_hidden": 8, "layers": 1},
+        tokenizer=tokenizer, body=load_body("open"), locator=locator,
+    )  # fmt: skip
+
+
+def touched(model):
+    return {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+
+
+def test_lifting_learns_no_looking():
+    model = small_model()
+    Lifter(model=model)(torch.rand(2, 44, 2) - 0.5).joints.square().sum().backward()
+    lifted = touched(model)
+    assert {"locator.place", "locator.name", "heads.classifier.classify.weight"} <= lifted
+    assert not [name for name in lifted if name.startswith(("backbone", "locator.score", "locator.look"))]
+
+
+def joints_of(count):
+    generator = torch.Generator().manual_seed(3)
+    keypoints = torch.rand(count, 44, 3, generator=generator) - 0.5
+    keypoints[..., 2] = 1
+    return keypoints
+
+
+def test_found_joints_stay_on_the_grid_and_repeat_with_the_seed():
+    keypoints = joints_of(64)
+    keypoints[:8, :, 2] = 0
+    first = as_found(keypoints, torch.Generator().manual_seed(5))
+    again = as_found(keypoints, torch.Generator().manual_seed(5))
+    assert torch.equal(first, again)
+    assert first[..., 0].abs().max() <= 0.34 and first[..., 1].abs().max() <= 0.47
+    # Most joints are found nearly where they are.
+    error = (first - keypoints[..., :2])[8:][keypoints[8:, :, 0].abs() < 0.3].norm(dim=-1)
+    assert error.median() < 0.06
+
+
+def test_models_without_a_locator_are_refused():
+    with pytest.raises(ValueError, match=r"only a model with a joint locator \(model.locator\)"):
+        Lifter(model=small_model(locator=False))
