@@ -8,6 +8,7 @@ from tokenhmr.models.tokenhmr import build_tokenhmr
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.training.lifting import Lifter, as_found
 
+
 def small_model(*, locator=True):
     torch.manual_seed(0)
     tokenizer = PoseTokenizer(width=16, codes=32, code_width=8, upsamplings=1, downsamplings=1, stages=2, depth=1)
