@@ -45,7 +45,10 @@ def test_a_command_that_is_missing_is_named(monkeypatch, capsys):
     assert capsys.readouterr().err == "tokenhmr: this installation has no demo: install it again\n"
 
 
-def test_arguments_and_status_go_through(capsys):
+def test_arguments_and_status_go_through(monkeypatch, capsys):
+    monkeypatch.delitem(
+        sys.modules, "tokenhmr.demo.__main__", raising=False
+    )  # another test may have loaded it: nobody else does
     before = list(sys.argv)
     assert front.main(["demo", "gone.jpg"]) == 2
     assert capsys.readouterr().err.splitlines() == ["gone.jpg: no such file or folder", "nothing to look at"]

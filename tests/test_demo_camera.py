@@ -164,16 +164,6 @@ def test_turned_parameters_make_the_turned_mesh(predictor, picture):
         assert np.allclose(pixels[:, :2] / pixels[:, 2:], person.joints_2d, atol=0.01)
 
 
-def test_the_turn_is_what_keeps_a_body_on_its_picture_at_the_edge(predictor, picture):
-    """Joints through a wide camera land where the crop has them, nearer than without the turn."""
-    box = np.array([[470.0, 60.0, 620.0, 420.0]])
-    wide = Camera(matrix=np.array([[350.0, 0, 320], [0, 350, 240], [0, 0, 1]]), source="file")
-    unturned = Camera(matrix=wide.matrix, source="assumed")
-    crop = predictor(picture, box)[0].joints_2d  # under the long lens: the crop's own view
-    turned, plain = (predictor(picture, box, camera=camera)[0].joints_2d for camera in (wide, unturned))
-    assert np.abs(turned - crop).mean() < np.abs(plain - crop).mean()
-
-
 def test_a_smaller_copy_of_the_picture_gives_the_same_people(predictor, picture):
     import cv2
 
