@@ -21,7 +21,7 @@ from tokenhmr.data.sources import Source, read_data_list
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.image import mean_pose_baseline, means, metric_sums
 from tokenhmr.models.pretrained import ImageModel, load, load_tokenizer, read_config, save_pretrained
-from tokenhmr.resources import data_list_folder
+from tokenhmr.resources import data_list_path
 from tokenhmr.structs import Batch
 from tokenhmr.synthesis import synthesize
 from tokenhmr.training.average import Average
@@ -44,12 +44,6 @@ class Pictures:
 
     train: tuple[Source, ...]
     held_out: dict[str, tuple[Source, ...]]  # by the name of the list, in order
-
-
-def list_path(name: str) -> Path:
-    """A list of ours by name, or a path."""
-    ours = data_list_folder() / f"{name}.yaml"
-    return ours if ours.is_file() else Path(name)
 
 
 def write_pictures(config: DictConfig, folder: Path, accelerator: Accelerator) -> None:
@@ -80,8 +74,8 @@ def find_pictures(config: DictConfig, folder: Path, accelerator: Accelerator) ->
     if not names:
         raise ValueError("held_out names no list")
     return Pictures(
-        train=read_data_list(list_path(config.data_list), root=root, body=config.body),
-        held_out={Path(name).stem: read_data_list(list_path(name), root=root, body=config.body) for name in names},
+        train=read_data_list(data_list_path(config.data_list), root=root, body=config.body),
+        held_out={Path(name).stem: read_data_list(data_list_path(name), root=root, body=config.body) for name in names},
     )
 
 
