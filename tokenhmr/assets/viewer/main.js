@@ -80,6 +80,7 @@ function sized(canvas) {
 
 function show() {
   if (!drawing) return;
+  follow();
   const frame = scene.frames[state.row], shown = peopleNow();
   sized(element("bodies"));
   sized(element("marks"));

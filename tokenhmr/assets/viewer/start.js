@@ -1,17 +1,40 @@
 // The eye, the hands and the beginning.
 
-// Middle and reach of some people in all frames: the eye stands so far away that they fill the pane.
+const FAR = 6; // metres: who moves farther than that, in depth above all, would be a speck in a view of all frames
+
+function rootAt(person, row) {
+  const at = person.rowOf.get(row), stride = scene.parents.length * 4 + 3;
+  return at === undefined ? [] : [[0, 1, 2].map((k) => person.joints[k] + person.poses[at * stride + stride - 3 + k])];
+}
+
+function spread(places) {
+  const low = [0, 1, 2].map((k) => Math.min(...places.map((p) => p[k]))), high = [0, 1, 2].map((k) => Math.max(...places.map((p) => p[k])));
+  return { middle: low.map((value, k) => (value + high[k]) / 2), reach: Math.max(...high.map((value, k) => (value - low[k]) / 2)) };
+}
+
+// The eye stands so far away that some people fill the pane: in all frames, or, where they move too far, in this one,
+// and then it goes along with them. (Under an assumed lens depth is a guess that changes by metres from frame to frame.)
 function lookAt(chosen) {
-  const seen = chosen.flatMap((index) => {
-    const person = scene.people[index], stride = scene.parents.length * 4 + 3;
-    return person.rows.map((_, at) => [0, 1, 2].map((k) => person.joints[k] + person.poses[at * stride + stride - 3 + k]));
-  });
-  if (!seen.length) seen.push([0, 0, 3]);
-  const low = [0, 1, 2].map((k) => Math.min(...seen.map((p) => p[k]))), high = [0, 1, 2].map((k) => Math.max(...seen.map((p) => p[k])));
-  const target = low.map((value, k) => (value + high[k]) / 2);
-  const reach = Math.max(...high.map((value, k) => (value - low[k]) / 2)) + 1.05;
-  state.eye = { yaw: 0.35, pitch: 0.12, distance: 2.3 * reach, target };
+  const people = chosen.map((index) => scene.people[index]);
+  const all = people.flatMap((person) => person.rows.flatMap((row) => rootAt(person, row)));
+  let { middle, reach } = spread(all.length ? all : [[0, 0, 3]]);
+  state.followed = reach > FAR ? people : [];
+  state.anchor = null;
+  if (state.followed.length) {
+    const now = people.flatMap((person) => rootAt(person, state.row));
+    ({ middle, reach } = spread(now.length ? now : [all[0]]));
+    state.anchor = middle;
+  }
+  state.eye = { yaw: 0.35, pitch: 0.12, distance: 2.3 * (Math.min(reach, FAR) + 1.05), target: [...middle] };
   show();
+}
+
+function follow() {
+  const now = (state.followed ?? []).flatMap((person) => rootAt(person, state.row));
+  if (!now.length) return;
+  const { middle } = spread(now);
+  for (let k = 0; k < 3; k++) state.eye.target[k] += middle[k] - state.anchor[k];
+  state.anchor = middle;
 }
 
 function front() {
