@@ -14,7 +14,7 @@ from tests.fixture_tools import Fixture, bedlam_person, four_d_person, four_d_ta
 from tests.pictures import fields
 from tokenhmr.data.batches import held_out_batches, train_batches
 from tokenhmr.data.readers.likelihood import LEAST_DENSITY, PoseLikelihood
-from tokenhmr.data.scene import picture_size
+from tokenhmr.data.scene import picture_size, stored_size
 from tokenhmr.data.sources import read_data_list
 
 
@@ -167,6 +167,12 @@ def test_sizes_are_read_from_headers_with_notes_in_front():
     noted = data[".jpg"][:2] + notes + b"\xff" + data[".jpg"][2:]  # a filling byte is allowed before a marker
     for picture in (*data.values(), progressive, noted):
         assert picture_size(picture) == (50, 30)
+    # No more is read than that needs: the beginning, or everything where large notes stand in front.
+    large = data[".jpg"][:2] + (b"\xff\xe1" + (60002).to_bytes(2, "big") + bytes(60000)) + data[".jpg"][2:]
+    for picture, wanted in ((noted + bytes(99999), 1), (large, 2)):
+        asked = []
+        assert stored_size(lambda most, picture=picture: asked.append(most) or picture[:most]).tolist() == [50, 30]  # noqa: B023
+        assert len(asked) == wanted and asked[0] < 99999
     for wrong in (b"", b"\xff\xd8", data[".jpg"][:40], b"GIF89a" + bytes(40)):
         with pytest.raises(ValueError, match="no JPEG or PNG"):
             picture_size(wrong)

@@ -129,6 +129,19 @@ def test_either_decoder_gives_the_same_pixels(sampling, monkeypatch):
             np.testing.assert_array_equal(fast, crop.decode_picture(data, (90, 90)))
 
 
+@pytest.mark.parametrize("settings", [[], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1], [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x221111]])
+def test_decoding_straight_to_rgb_gives_the_same_pixels(settings, monkeypatch):
+    """An OpenCV that cannot do so yet turns the channels afterwards."""
+    monkeypatch.setattr(crop, "simplejpeg", None)
+    for pixels in (picture(side=90), picture(side=90)[:, :, :1]):
+        data = cv2.imencode(".jpg", pixels, settings)[1].tobytes()
+        straight = crop.decode_picture(data, (90, 90))
+        with monkeypatch.context() as before:
+            before.setattr(crop, "_TO_RGB", None)
+            np.testing.assert_array_equal(straight, crop.decode_picture(data, (90, 90)))
+        np.testing.assert_array_equal(straight, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1])
+
+
 def test_what_the_fast_decoder_refuses_is_left_to_opencv(monkeypatch):
     class Refusing:
         @staticmethod

@@ -1,4 +1,4 @@
-"""Training and evaluation as commands on every format at once, and a reader that is killed and goes on."""
+"""Training, evaluation and check as commands on every format at once, and a reader that is killed and goes on."""
 
 import json
 import signal
@@ -12,8 +12,11 @@ from tests import fixtures_formats as made
 from tests.conftest import ROOT
 from tests.pictures import sample_files, write_shard, write_tar
 from tokenhmr.data.batches import train_batches
+from tokenhmr.data.prepare import main as prepare
+from tokenhmr.data.scene import picture_size
 from tokenhmr.data.sources import Source
 from tokenhmr.entry import run_hydra
+from tokenhmr.evaluation.__main__ import evaluate
 from tokenhmr.train import train
 
 TINY = [
@@ -24,11 +27,16 @@ TINY = [
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch):
-    """The training command on a list of every format, in this process."""
+def every_format(tmp_path):
+    """A list of every format, ``all.yaml``, of files in ``data``."""
     (tmp_path / "data").mkdir()
     fixtures = {name: write(tmp_path / "data") for name, write in made.FIXTURES.items()}
     (tmp_path / "all.yaml").write_text(made.list_text(fixtures))
+
+
+@pytest.fixture
+def command(every_format, tmp_path, monkeypatch):
+    """The training command on a list of every format, in this process."""
     lists = [f"data_root={tmp_path / 'data'}", f"data_list={tmp_path / 'all.yaml'}", f"held_out={tmp_path / 'all.yaml'}"]
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
 
@@ -40,7 +48,7 @@ def command(tmp_path, monkeypatch):
     return run
 
 
-def test_every_format_goes_through_the_train_and_evaluate_commands_and_the_ledger(command, capfd, caplog):
+def test_every_format_is_trained_on_measured_on_the_way_and_in_the_ledger(command, capfd, caplog):
     folder = command("steps=2")
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert {"test/mpjpe", "test/pck@0.1"} <= {name for row in rows for name in row}
@@ -54,6 +62,23 @@ def test_every_format_goes_through_the_train_and_evaluate_commands_and_the_ledge
     assert "the order of pictures changes at step 2: rows a process and step 26 before, 13 now" in caplog.text
     ledger = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
     assert [sum(one["seen"] for one in row["sets"].values()) for row in ledger] == [26, 52, 65]
+
+
+def test_every_format_goes_through_the_evaluation_and_check_commands(every_format, tmp_path, monkeypatch, capsys, caplog):
+    people = {name: made.PEOPLE for name in made.FIXTURES}
+    listed, root, out = tmp_path / "all.yaml", tmp_path / "data", tmp_path / "out"
+    arguments = [f"data_root={root}", f"data_list={listed}", f"out={out}", "workers=0"]
+    monkeypatch.setattr(sys, "argv", ["evaluation", "protocol=thresholds", *arguments])
+    run_hydra(evaluate, "evaluation")
+    # Thresholds are of people whose pose is measured: all but those of four sets of fits and two of Human3.6M without one.
+    assert f"from {sum(people.values()) - 4 * made.PEOPLE - 2} rows" in capsys.readouterr().out and (out / "thresholds.yaml").is_file()
+    assert "skipped" not in caplog.text
+    assert prepare(["check", str(listed), "--root", str(root), "--sheet", str(tmp_path / "sheet.png")]) == 0
+    said = capsys.readouterr()
+    first_lines = [line for line in said.out.splitlines() if " pictures, " in line]
+    assert {line.split(":")[0]: int(line.split()[1]) for line in first_lines} == people
+    assert said.err == "" and "cannot be read" not in said.out
+    assert picture_size((tmp_path / "sheet.png").read_bytes())[0] > 1000
 
 
 # Prints the keys of each batch and keeps a ledger; it begins where the ledger ends.

@@ -25,6 +25,9 @@ BBOX_SHAPE = (192, 256)  # width, height of what the backbone looks at
 # Below this reduction, bilinear interpolation alone does not alias visibly (4D-Humans' demo).
 _SHARP_ENOUGH = 1.1
 
+# JPEGs straight to RGB, the same pixels (OpenCV 4.11 and later; None before).
+_TO_RGB = getattr(cv2, "IMREAD_COLOR_RGB", None)
+
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
@@ -55,14 +58,15 @@ def _decode_jpeg(data: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
 
 def _decode_any(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
     """RGB by OpenCV."""
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    straight = _TO_RGB is not None and data.startswith(_JPEG_START)
+    flags = (_TO_RGB if straight else cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags) if data else None
     except cv2.error as reason:
         raise ValueError(f"{len(data)} bytes that OpenCV refuses: {reason}") from reason
     if image is None:
         raise ValueError(f"{len(data)} bytes that are no picture")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # in its own place
+    return image if straight else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # in its own place
 
 
 def one_thread() -> None:

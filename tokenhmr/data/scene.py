@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float32
 
 from tokenhmr.data.annotation import Annotation
 
+_HEADER = 16384  # bytes that hold a picture's size, but for pictures with large notes in front
+
 Skip = Callable[[str, str], None]  # what, and why it is skipped
 Masks = Bool[np.ndarray, "person height width"]
 
@@ -82,6 +84,17 @@ def picture_size(data: bytes) -> tuple[int, int]:
         filling = marker == 0xFF or 0xD0 <= marker <= 0xD8 or marker == 0x01  # these have no length
         place += 1 if marker == 0xFF else 2 if filling else 2 + length
     raise ValueError(f"{len(data)} bytes that are no JPEG or PNG, or not the beginning of one")
+
+
+def stored_size(start: Callable[[int | None], bytes], *, turned: bool = False) -> Float32[np.ndarray, "2"]:
+    """``size_array`` of what ``start`` reads: as many of the first bytes as it is asked for, all of them for None.
+
+    No more is read than that needs: what is read here is read again to be decoded.
+    """
+    try:
+        return size_array(start(_HEADER), turned=turned)
+    except ValueError:
+        return size_array(start(None), turned=turned)
 
 
 def size_array(data: bytes, *, turned: bool = False) -> Float32[np.ndarray, "2"]:

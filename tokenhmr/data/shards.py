@@ -47,18 +47,21 @@ class Piece:
     start: int
     size: int
 
-    def read(self) -> bytes:
-        """Its bytes; a ``ValueError`` when the tar does not hold all of them any more, or cannot be read."""
+    def read(self, most: int | None = None) -> bytes:
+        """Its bytes, or as many of the first as asked for; a ``ValueError`` when the tar does not hold them any more, or cannot
+        be read.
+        """
+        size = self.size if most is None else min(most, self.size)
         try:
             if isinstance(self.place, Path):
                 with self.place.open("rb", buffering=0) as tar:
-                    data = os.pread(tar.fileno(), self.size, self.start)
+                    data = os.pread(tar.fileno(), size, self.start)
             else:
-                data = os.pread(self.place.file.fileno(), self.size, self.start)
+                data = os.pread(self.place.file.fileno(), size, self.start)
         except OSError as reason:
             raise ValueError(f"cannot be read: {reason}") from reason
-        if len(data) < self.size:
-            raise ValueError(f"cut off: {len(data)} of {self.size} bytes")
+        if len(data) < size:
+            raise ValueError(f"cut off: {len(data)} of {size} bytes")
         return data
 
 

@@ -19,7 +19,7 @@ from tokenhmr.body import Body, load_body
 from tokenhmr.data.annotation import Annotation
 from tokenhmr.data.readers.fourdhumans import masks_of, read_people
 from tokenhmr.data.readers.people import PIXELS_A_UNIT, annotate, sure, within
-from tokenhmr.data.scene import Asked, Scene, known, size_array
+from tokenhmr.data.scene import Asked, Scene, known, stored_size
 from tokenhmr.data.shards import tar_samples
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.structs import Pose
@@ -45,7 +45,7 @@ class Bedlam:
             picture, turned = sample.picture(), "closeup" in sample.key
             assert picture is not None
             try:
-                size = size_array(picture.read(), turned=turned)
+                size = stored_size(picture.read, turned=turned)
                 rows = read_people(sample.files["data.pyd"])
             except ValueError as reason:
                 asked.skip(sample.name, str(reason))

@@ -16,7 +16,7 @@ from jaxtyping import Float32
 from tokenhmr.data.annotation import Annotation
 from tokenhmr.data.readers.likelihood import PoseLikelihood
 from tokenhmr.data.readers.people import PIXELS_A_UNIT, annotate
-from tokenhmr.data.scene import Asked, Masks, Scene, known, size_array
+from tokenhmr.data.scene import Asked, Masks, Scene, known, stored_size
 from tokenhmr.data.shards import Piece, TarSample, tar_samples
 from tokenhmr.safefile import loads
 
@@ -62,7 +62,7 @@ class FourDHumans:
             picture = sample.picture()
             assert picture is not None
             try:
-                size = size_array(picture.read())
+                size = stored_size(picture.read)
                 people = read_people(sample.files["data.pyd"])
             except ValueError as reason:
                 asked.skip(sample.name, str(reason))
@@ -133,7 +133,7 @@ def masks_of(sample: TarSample) -> Callable[[], Masks] | None:
     def read() -> Masks:
         try:
             with np.load(io.BytesIO(piece.read()), allow_pickle=False) as arrays:
-                return arrays["masks"].astype(bool)
+                return arrays["masks"].astype(bool, copy=False)
         except (zipfile.BadZipFile, OSError, KeyError, EOFError) as reason:
             raise ValueError(f"detection.npz has no masks that can be read: {reason}") from reason
 

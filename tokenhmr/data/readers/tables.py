@@ -11,9 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from tokenhmr.data.annotation import Annotation
-from tokenhmr.data.scene import Asked, Scene, known, size_array
-
-_HEADER = 65536  # bytes that hold a picture's size, but for pictures with large notes in front
+from tokenhmr.data.scene import Asked, Scene, known, stored_size
 
 Label = Callable[[int, Float32[np.ndarray, "2"]], Annotation | None]  # row, picture size; None: left out by choice
 
@@ -59,12 +57,12 @@ def _scene(name: str, rows: list[int], asked: Asked, label: Label) -> Scene | No
 
 def file_size(file: Path) -> Float32[np.ndarray, "2"]:
     """Width and height of a picture file, of which no more is read than that needs."""
-    with file.open("rb") as stream:
-        data = stream.read(_HEADER)
-        try:
-            return size_array(data)
-        except ValueError:
-            return size_array(data + stream.read())
+
+    def start(most: int | None) -> bytes:
+        with file.open("rb") as stream:
+            return stream.read(most)
+
+    return stored_size(start)
 
 
 def reader_of(file: Path) -> Callable[[], bytes]:
