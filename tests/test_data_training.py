@@ -71,7 +71,8 @@ def test_every_format_goes_through_the_evaluation_and_check_commands(every_forma
     monkeypatch.setattr(sys, "argv", ["evaluation", "protocol=thresholds", *arguments])
     run_hydra(evaluate, "evaluation")
     # Thresholds are of people whose pose is measured: all but those of four sets of fits and two of Human3.6M without one.
-    assert f"from {sum(people.values()) - 4 * made.PEOPLE - 2} rows" in capsys.readouterr().out and (out / "thresholds.yaml").is_file()
+    measured = sum(people.values()) - 4 * made.PEOPLE - 2
+    assert f"from {measured} rows" in capsys.readouterr().out and (out / "thresholds.yaml").is_file()
     assert "skipped" not in caplog.text
     assert prepare(["check", str(listed), "--root", str(root), "--sheet", str(tmp_path / "sheet.png")]) == 0
     said = capsys.readouterr()

@@ -58,15 +58,15 @@ def _decode_jpeg(data: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
 
 def _decode_any(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
     """RGB by OpenCV."""
-    straight = _TO_RGB is not None and data.startswith(_JPEG_START)
-    flags = (_TO_RGB if straight else cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
+    straight = _TO_RGB if data.startswith(_JPEG_START) else None
+    flags = (cv2.IMREAD_COLOR if straight is None else straight) | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags) if data else None
     except cv2.error as reason:
         raise ValueError(f"{len(data)} bytes that OpenCV refuses: {reason}") from reason
     if image is None:
         raise ValueError(f"{len(data)} bytes that are no picture")
-    return image if straight else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # in its own place
+    return image if straight is not None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
 def one_thread() -> None:
