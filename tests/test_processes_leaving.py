@@ -1,0 +1,31 @@
+"""Trainings that are asked to leave, as real processes: what they had is saved and they go on to the same numbers."""
+
+import signal
+import sys
+import time
+
+import pytest
+
+from tests.test_processes import TINY_TOKENIZER, TOKENIZER, finish, load_checkpoint, read_rows, same, start, without_clock
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
+def test_a_training_that_is_asked_to_leave_saves_and_goes_on_to_the_very_same_numbers(number, tmp_path):
+    folder, common = tmp_path / "run", [sys.executable, TOKENIZER, *TINY_TOKENIZER, "save_every=1000000", "evaluate_every=1000000"]
+    endless = start(tmp_path, *common, f"out={folder}", "steps=1000000")
+    while not (folder / "metrics.jsonl").is_file() and endless.poll() is None:
+        time.sleep(0.002)
+    endless.send_signal(number)
+    out, err = endless.communicate(timeout=60)
+    assert endless.returncode == 0, out + err
+    assert "Traceback" not in err
+    left = load_checkpoint(folder)["step"]  # nothing but the signal asked for this checkpoint
+    assert [row["step"] for row in read_rows(folder, "loss")] == list(range(1, left + 1))
+
+    steps = left + 3
+    finish(start(tmp_path, *common, f"out={folder}", f"steps={steps}"))
+    finish(start(tmp_path, *common, f"out={tmp_path / 'straight'}", f"steps={steps}"))
+    for part in ("model", "optimizer", "schedule", "step"):
+        same(load_checkpoint(folder)[part], load_checkpoint(tmp_path / "straight")[part])
+    found, wanted = (read_rows(place, "loss") for place in (folder, tmp_path / "straight"))
+    assert [without_clock(row) for row in found] == [without_clock(row) for row in wanted]
