@@ -1,5 +1,7 @@
 """Trainings that are asked to leave, as real processes: what they had is saved and they go on to the same numbers."""
 
+import json
+import shlex
 import signal
 import sys
 import time
@@ -11,7 +13,10 @@ from tests.test_processes import TINY_TOKENIZER, TOKENIZER, finish, load_checkpo
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
 def test_a_training_that_is_asked_to_leave_saves_and_goes_on_to_the_very_same_numbers(number, tmp_path):
-    folder, common = tmp_path / "run", [sys.executable, TOKENIZER, *TINY_TOKENIZER, "save_every=1000000", "evaluate_every=1000000"]
+    folder, common = (
+        tmp_path / "run",
+        [sys.executable, TOKENIZER, *TINY_TOKENIZER, "save_every=1000000", "evaluate_every=1000000"],
+    )
     endless = start(tmp_path, *common, f"out={folder}", "steps=1000000")
     while not (folder / "metrics.jsonl").is_file() and endless.poll() is None:
         time.sleep(0.002)
@@ -29,3 +34,15 @@ def test_a_training_that_is_asked_to_leave_saves_and_goes_on_to_the_very_same_nu
         same(load_checkpoint(folder)[part], load_checkpoint(tmp_path / "straight")[part])
     found, wanted = (read_rows(place, "loss") for place in (folder, tmp_path / "straight"))
     assert [without_clock(row) for row in found] == [without_clock(row) for row in wanted]
+
+
+def test_a_step_that_went_wrong_can_be_done_again_by_the_command_it_leaves(tmp_path):
+    wild = ["optimizer.lr=1e30", "bad_steps=2", "steps=9", f"out={tmp_path / 'run'}"]
+    first = start(tmp_path, sys.executable, TOKENIZER, *(word for word in TINY_TOKENIZER if "lr=" not in word), *wild)
+    out, err = first.communicate()
+    assert first.returncode == 2 and "2 steps in a row were not finite" in err, out + err
+    step = min(int(place.name.rpartition("_")[2]) for place in (tmp_path / "run").glob("bad_step_*"))
+    about = json.loads((tmp_path / "run" / f"bad_step_{step}" / "about_rank0.json").read_text())
+    again = start(tmp_path, *shlex.split(about["replay"]))
+    out, _ = again.communicate()
+    assert f"step {step} left out: loss {about['loss']}" in out

@@ -67,7 +67,9 @@ class BadSteps:
             before = place / "before.pt"
             if self.checkpoint is not None:
                 self.checkpoint(before, step - 1)
-            replay = shlex.join([*self.command, f"resume={before}", f"steps={step}", f"out={place / 'replay'}"])
+            again = {"resume": before.resolve(), "steps": step, "out": (place / "replay").resolve()}
+            kept = [word for word in self.command if word.partition("=")[0] not in again]
+            replay = shlex.join([*kept, *(f"{name}={value}" for name, value in again.items())])
             said = {
                 "step": step, "loss": repr(loss), "gradient": repr(gradient), "weights": self.digest(),
                 "samples": _keys(group), "replay": replay,
