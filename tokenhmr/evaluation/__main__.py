@@ -26,7 +26,9 @@ def gather(config: DictConfig) -> Material:
     model = load(config.weights, body=body).to(config.device)
     return Material(
         model=model,
-        batches=held_out_batches(sources=sources, batch_size=config.batch_size, workers=config.workers),
+        batches=held_out_batches(
+            sources=sources, batch_size=config.batch_size, workers=config.workers, rank=config.rank, world=config.world
+        ),
         body=body,
         device=config.device,
         name=f"{config.data_list} with weights {config.weights}",

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from tokenhmr.rotations import geodesic_angle
+
 MILLIMETRES = 1000.0
 
 
@@ -72,3 +74,33 @@ def pck(
 def inside(points: Float[Tensor, "batch joint 2"], size: Float[Tensor, "batch 2"]) -> Bool[Tensor, "batch joint"]:
     """Which pixels lie in a picture of (width, height)."""
     return ((points >= 0) & (points < size[:, None])).all(dim=-1)
+
+
+def joint_errors(
+    predicted: Float[Tensor, "batch joint 3"], truth: Float[Tensor, "batch joint 3"]
+) -> Float[Tensor, "batch joint"]:
+    """Distance of each joint in metres, as they stand; millimetres. Its mean over joints is MPJPE."""
+    return MILLIMETRES * (predicted.double() - truth.double()).norm(dim=-1)
+
+
+def joint_angles(
+    predicted: Float[Tensor, "batch joint 3 3"], truth: Float[Tensor, "batch joint 3 3"]
+) -> Float[Tensor, "batch joint"]:
+    """Angle between rotations, degrees. MPJAE is its mean over joints of rotations in camera axes, not relative to parents."""
+    return torch.rad2deg(geodesic_angle(predicted.double(), truth.double()))
+
+
+def auc(errors: Float[Tensor, "batch joint"], *, most: float = 150.0, steps: int = 31) -> Float[Tensor, " batch"]:
+    """Mean PCK over ``steps`` thresholds from 0 to ``most``, in the unit of the errors (MPI-INF-3DHP: 0 to 150 mm by 5 mm)."""
+    thresholds = torch.linspace(0, most, steps, dtype=torch.float64)
+    return (errors.double()[..., None] <= thresholds).double().mean(dim=(-2, -1))
+
+
+def acceleration_error(
+    predicted: Float[Tensor, "frame joint 3"], truth: Float[Tensor, "frame joint 3"]
+) -> Float[Tensor, "inner joint"]:
+    """How far second differences of joints over frames are off, mm per frame squared; a clip of n frames has n - 2 of them."""
+    if len(predicted) < 3:
+        raise ValueError(f"acceleration needs 3 frames or more, the clip has {len(predicted)}")
+    difference = MILLIMETRES * (predicted.double() - truth.double())
+    return (difference[2:] - 2 * difference[1:-1] + difference[:-2]).norm(dim=-1)
