@@ -30,7 +30,7 @@ def page(report: Mapping[str, Any], cases: Mapping[str, Sequence[Row]], traits: 
         f"<!doctype html><meta charset=utf-8><title>Evaluation</title><style>{_STYLE}</style>",
         f"<h1>{escape(report['measured'])}</h1><p>protocol {report['protocol']['hash']}</p>",
         _rows([(key, str(value)) for key, value in report["protocol"].items()]),
-        "<h2>Numbers</h2><p>Means with 95 % intervals of a bootstrap over persons. In synthetic pictures each is a person of its own: "
+        "<h2>Numbers</h2><p>Means with 95 % intervals of a bootstrap over persons. A synthetic picture is one person: "
         "that poses come from a smaller number of motion clips is not counted, and intervals are too narrow by that.</p>",
         _rows([(name, _with_interval(found)) for name, found in report["summary"].items()]),
         "<h2>Joints, mm</h2>",

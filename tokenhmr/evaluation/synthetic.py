@@ -146,7 +146,7 @@ def _row(batch: Batch, prediction: Prediction, truth: BodyOutput) -> Row:
     }
     return Row(
         key=f"{batch.dataset[0]}/{batch.key[0]}",
-        person=f"{batch.dataset[0]}/{batch.key[0]}",  # shape and looks are drawn anew for each picture; its motion clip is not in Batch
+        person=f"{batch.dataset[0]}/{batch.key[0]}",  # looks are drawn anew; the motion clip is not in Batch
         numbers={name: float(value) for name, value in numbers.items()},
         traits={name: float(value) for name, value in traits.items()},
         joint_mm=errors[0].tolist(),
