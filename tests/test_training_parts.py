@@ -1,0 +1,85 @@
+"""Options of a training that change nothing but memory, the average of the weights, and how fast layers move."""
+
+import pytest
+import torch
+from torch import nn
+
+from tokenhmr.models.vit import PatchEmbed, ViT
+from tokenhmr.training.average import Average
+from tokenhmr.training.best import Best
+from tokenhmr.training.memory import recompute_blocks
+from tokenhmr.training.optim import adamw
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = ViT(patch_embed=PatchEmbed(width=32), width=32, depth=3, heads=2, drop_path=0.2)
+        self.heads = nn.Linear(32, 2)
+
+    def forward(self, image):
+        return self.heads(self.backbone(image).mean(dim=(2, 3)))
+
+
+def gradients(model, image):
+    torch.manual_seed(1)  # which samples skip which block
+    model.zero_grad()
+    model(image).square().sum().backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+def test_blocks_that_are_run_again_have_the_same_gradients_and_names():
+    torch.manual_seed(0)
+    model, image = Small().train(), torch.randn(4, 3, 256, 256)
+    names, wanted = list(model.state_dict()), gradients(model, image)
+    assert recompute_blocks(model) == 3
+    found = gradients(model, image)
+    assert list(model.state_dict()) == names
+    torch.testing.assert_close(found, wanted)
+    with pytest.raises(ValueError, match="a Linear has no backbone of blocks"):
+        recompute_blocks(nn.Linear(2, 2))
+
+
+def test_the_average_follows_its_formula_and_comes_back_from_a_checkpoint():
+    torch.manual_seed(0)
+    model = nn.Linear(3, 2)
+    average, wanted = Average(model=model, decay=0.9), model.weight.detach().clone()
+    for step in range(4):
+        with torch.no_grad():
+            model.weight.add_(torch.randn(2, 3))
+        average.update(step)
+        wanted = model.weight.detach().clone() if step == 0 else wanted.lerp(model.weight.detach(), 0.1)
+    torch.testing.assert_close(average.weights.weight.detach(), wanted)
+    again = Average(model=nn.Linear(3, 2), decay=0.9)
+    again.load_state_dict(average.state_dict())
+    assert torch.equal(again.weights.weight, average.weights.weight)
+    assert Average(model=model, decay=0.0).weights is model
+    with pytest.raises(ValueError, match=r"in \[0, 1\), not 1"):
+        Average(model=model, decay=1.0)
+
+
+def test_lower_layers_move_less():
+    optimizer = adamw(Small(), lr=1.0, weight_decay=0.1, layer_decay=0.5)
+    rates = {round(group["lr"], 6) for group in optimizer.param_groups}
+    assert rates == {1.0, 0.5, 0.25, 0.125}  # heads and last block, two blocks below it, the stem
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(Small().parameters()))
+    with pytest.raises(ValueError, match=r"layer_decay is in \(0, 1\]"):
+        adamw(Small(), lr=1.0, weight_decay=0.1, layer_decay=0.0)
+
+
+def test_the_best_is_kept_over_interruptions_and_patience_ends(tmp_path):
+    kept = []
+
+    def best(saved=None):
+        return Best(
+            folder=tmp_path, metrics=["a", "b"], patience=4, saved=saved, save=lambda folder, training: kept.append(training)
+        )
+
+    first = best()
+    assert first.offer(2, {"a": 3.0, "b": 1.0}) and first.offer(4, {"a": 3.5, "b": 1.0})
+    assert [training["steps"] for training in kept] == [2]
+    again = best(saved=kept[0])
+    assert not again.offer(6, {"a": 4.0, "b": 1.0}) and len(kept) == 1
+    assert again.offer(7, {"a": 2.0, "b": 1.0}) and kept[-1]["steps"] == 7
+    with pytest.raises(ValueError, match="best_by: no metric b; there are a"):
+        again.offer(8, {"a": 1.0})
