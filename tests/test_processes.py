@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from importlib import import_module
 
 import pytest
@@ -20,6 +21,7 @@ TOKENIZER, IMAGES = (str(ROOT / folder / "train.py") for folder in ("tokenizer_t
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 STEPS = 4
+LONGEST = 240  # seconds; they take a tenth of it
 # A constant learning rate: the usual schedule is made for a number of steps and would not pass 2 on the way to 4.
 TINY_TOKENIZER = [
     "embedded=200", "batch_size=16", "tokenizer.width=16", "tokenizer.codes=16", "tokenizer.code_width=8", "evaluate_every=2",
@@ -37,13 +39,19 @@ def start(folder, *command):
     """A process that sees no GPU and no settings of this user, and writes where pytest cleans up."""
     alone = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HOME": str(folder / "hf"), "COLUMNS": "200"}
     return subprocess.Popen(
-        command, cwd=folder, env=os.environ | alone, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        command, cwd=folder, env=os.environ | alone, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
 
 
 def finish(*processes):
-    """Their outputs; all have to end well."""
-    texts = [process.communicate() for process in processes]
+    """Their outputs; all have to end, and well."""
+    try:
+        texts = [process.communicate(timeout=LONGEST) for process in processes]
+    except BaseException:
+        for process in processes:
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
     for process, (out, err) in zip(processes, texts, strict=True):
         assert process.returncode == 0, out + err
         assert "Traceback" not in err
@@ -180,6 +188,28 @@ def test_the_tokenizer_inside_a_trained_model_is_the_one_it_was_given(models, to
     given = load_file(tokenizers[0] / "one" / "best" / "model.safetensors")
     inside = load_file(models[0] / "two" / "weights" / "model.safetensors")
     same({name: inside[f"tokenizer.{name}"] for name in given}, given)
+
+
+class Model:
+    """What a job builds, and what points back at it, so that only the garbage collector ends it."""
+
+    def __init__(self):
+        self.me = self
+
+
+def test_the_group_of_processes_ends_when_the_model_is_gone(monkeypatch):
+    """While a model that DDP wraps lives, ending the group may hang: gloo's threads wait for the interpreter, it for them."""
+    built, alive = [], []
+
+    def job(config):
+        model = Model()
+        built.append(weakref.ref(model))
+
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: alive.append(built[0]() is not None))
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    run_hydra(job, "tokenizer_train")
+    assert alive == [False]
 
 
 WRONG = [

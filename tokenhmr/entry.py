@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import hydra
+import torch.distributed
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -27,9 +29,21 @@ def run_hydra(job: Callable[[DictConfig], None], config_name: str) -> None:
     def guarded(config: DictConfig) -> None:
         with _one_line(debug=config.debug):
             job(config)
+        _leave_the_others()
 
     with _one_line(debug="debug=true" in sys.argv):
         hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(guarded)()
+
+
+def _leave_the_others() -> None:
+    """End the group of processes that train together, once nothing of the job is left that holds on to it.
+
+    A model that DDP wraps owns the group too, in C++. Were it the last owner, the group would end with the interpreter locked,
+    and wait for ever for a thread of its own that needs the interpreter to give a tensor back. Python's owner unlocks it first.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        gc.collect()
+        torch.distributed.destroy_process_group()
 
 
 def plain_settings(config: DictConfig) -> dict[str, Any]:

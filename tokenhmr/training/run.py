@@ -67,7 +67,9 @@ class Run:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.progress.stop()
-        self.accelerator.end_training()
+        # Not accelerator.end_training(): it ends the group of processes too, and that is run_hydra's, when the model is gone.
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
 
     def report(self, step: int, loss: Loss, scalars: dict[str, float]) -> None:
         """Called at every step and on every process; writes means over the processes at every ``log_every``-th."""
