@@ -88,12 +88,12 @@ def test_two_processes_find_exactly_what_one_finds(tmp_path):
     done, whole = run("whole")
     assert done.returncode == 0, done.stderr
     _, half = run("half", "rank=0", "world=2")
-    _, both = run("both", "rank=1", "world=2", f"protocol.beside=[{half / 'rows.json'}]")
+    _, both = run("both", "rank=1", "world=2", f"beside=[{half / 'rows.json'}]")
     for name in ("report.json", "report.html"):
         assert (both / name).read_text() == (whole / name).read_text()
     report = json.loads((whole / "report.json").read_text())
     assert report["summary"]["mpjpe"]["rows"] == 5
     assert report["protocol"]["hash"] in done.stdout
     assert report["summary"]["pa_mpjpe"]["mean"] < report["summary"]["mpjpe"]["mean"]
-    twice, _ = run("twice", "protocol.seed=1", f"protocol.beside=[{half / 'rows.json'}]")
+    twice, _ = run("twice", "protocol.split=train", f"beside=[{half / 'rows.json'}]")
     assert twice.returncode == 2 and len(twice.stderr.strip().splitlines()) == 1 and "rows of protocol" in twice.stderr

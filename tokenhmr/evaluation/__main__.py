@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from hydra.utils import instantiate
@@ -12,7 +13,7 @@ from tokenhmr.body import load_body
 from tokenhmr.data.batches import held_out_batches
 from tokenhmr.data.sources import read_data_list
 from tokenhmr.entry import run_hydra
-from tokenhmr.evaluation.protocol import EvaluationProtocol, Findings, Material
+from tokenhmr.evaluation.protocol import EvaluationProtocol, Findings, Material, Reporting
 from tokenhmr.models.pretrained import load
 from tokenhmr.resources import data_list_path
 
@@ -24,14 +25,15 @@ def gather(config: DictConfig) -> Material:
     sources = read_data_list(data_list_path(config.data_list), root=Path(config.data_root), body=config.body)
     body = load_body(config.body, folder=config.body_folder).to(config.device)
     model = load(config.weights, body=body).to(config.device)
+    pictures = partial(held_out_batches, sources=sources, batch_size=config.batch_size, workers=config.workers)
     return Material(
         model=model,
-        batches=held_out_batches(
-            sources=sources, batch_size=config.batch_size, workers=config.workers, rank=config.rank, world=config.world
-        ),
+        batches=pictures(rank=config.rank, world=config.world),
         body=body,
         device=config.device,
         name=f"{config.data_list} with weights {config.weights}",
+        again=pictures,
+        reporting=Reporting(draws=config.draws, seed=config.seed, beside=tuple(config.beside), compare=config.compare),
     )
 
 
@@ -47,8 +49,8 @@ def write(findings: Findings, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for line in findings.lines:
         sys.stdout.write(f"{line}\n")
-    for name, text in findings.files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    for name, content in findings.files.items():
+        (folder / name).write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         sys.stdout.write(f"wrote {folder / name}\n")
 
 

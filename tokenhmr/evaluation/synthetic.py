@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import final
 
 import torch
@@ -15,27 +13,17 @@ from torch import Tensor
 
 from tokenhmr.camera import project_to_crop
 from tokenhmr.evaluation.metrics import aligned_on, auc, inside, joint_angles, joint_errors, pck, procrustes
-from tokenhmr.evaluation.people import Row, digest, read_rows, rows_text, summary, thirds, together
+from tokenhmr.evaluation.people import Row
 from tokenhmr.evaluation.protocol import Findings, Material
-from tokenhmr.evaluation.sheet import page, table
-from tokenhmr.skeleton import SMPL_JOINTS, SMPL_PARENTS
+from tokenhmr.evaluation.report import make_report
+from tokenhmr.skeleton import SMPL_PARENTS
 from tokenhmr.structs import Batch, BodyOutput, Pose, Prediction
-
-TRAITS = {
-    "crop": "share of the joints that lie outside the picture",
-    "near": "side of the box in the picture's longer side: large where the person is near",
-    "foreshortening": "mean share of a bone's length that is lost in depth",
-    "rarity": "mean angle of the 23 body joints from the rest pose, degrees",
-}
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Synthetic:
-    """Each picture by itself, so that a result does not depend on who stood beside it in a batch or in which process.
-
-    ``beside`` are ``rows.json`` of other processes that measured other shares; they are put together with this one's.
-    """
+    """Each picture by itself, so that a result does not depend on who stood beside it in a batch or in which process."""
 
     dataset: str
     split: str
@@ -44,45 +32,10 @@ class Synthetic:
     gender: str
     boxes: str
     units: str
-    draws: int
-    seed: int
-    beside: Sequence[str] = ()
 
     def __call__(self, material: Material) -> Findings:
-        """A table for the screen, and rows.json, report.json and report.html; a ``ValueError`` when no row has exact labels."""
-        name = material.name
-        words = {key: value for key, value in asdict(self).items() if key != "beside"}
-        protocol = digest(words)
-        mine = list(measure(material))
-        others = [
-            row
-            for path in self.beside
-            for row in read_rows(Path(path).read_text(encoding="utf-8"), protocol=protocol, name=name)
-        ]
-        rows = together([*mine, *others])
-        if not rows:
-            raise ValueError("no row with pose and shape: there is nothing to measure")
-        whole = summary(rows, draws=self.draws, seed=self.seed)
-        slices = {
-            trait: {part: summary(some, draws=self.draws, seed=self.seed) for part, some in thirds(rows, trait).items()}
-            for trait in TRAITS
-        }
-        joints = torch.tensor([row.joint_mm for row in rows], dtype=torch.float64).mean(dim=0)
-        report = {
-            "protocol": words | {"hash": protocol}, "measured": name, "summary": whole, "slices": slices,
-            "joints_mm": dict(zip(SMPL_JOINTS, joints.tolist(), strict=True)),
-        }  # fmt: skip
-        ranked = sorted(rows, key=lambda row: (row.numbers["pa_mpjpe"], row.key))
-        middle = len(ranked) // 2
-        cases = {"best": ranked[:4], "median": ranked[middle : middle + 4], "worst": ranked[-4:]}
-        return Findings(
-            lines=(f"{name}, protocol {protocol}, {len(rows)} pictures", *table(whole)),
-            files={
-                "rows.json": rows_text(mine, protocol=protocol, name=name),
-                "report.json": json.dumps(report, indent=1) + "\n",
-                "report.html": page(report, cases, TRAITS),
-            },
-        )
+        """A table for the screen, and the files of ``report.make_report``; a ``ValueError`` when no row has exact labels."""
+        return make_report(list(measure(material)), words=asdict(self), material=material)
 
 
 def measure(material: Material) -> Iterator[Row]:
