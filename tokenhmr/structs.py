@@ -109,6 +109,9 @@ class Batch(TensorRecord):
     mask: Bool[Tensor, "batch height width"] | None = None  # where the person is; only where a reader was asked for masks
     key: tuple[str, ...] = ()
     dataset: tuple[str, ...] = ()
+    gender: tuple[str, ...] = ()  # of the body that pose and betas speak of
+    track: tuple[str, ...] = ()  # recording and person in it: such rows are not independent; empty where it is not known
+    frame: tuple[int | None, ...] = ()  # number of the picture in its recording
 
     @property
     def inputs(self) -> Float[Tensor, "batch 3 height width"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,8 @@ class Annotation:
     trusted: bool  # the 3D labels and the camera are exact: plain losses. Otherwise TALS
     gender: str = "neutral"  # of the body that pose and betas speak of: neutral, male or female
     mask: int | None = None  # row of the person in the masks of the picture, where it has some
+    track: str = ""  # recording and person in it, where that is known: pictures of one track are not independent
+    frame: int | None = None  # number of the picture in its recording
 
 
 _SHAPES = {
@@ -44,6 +47,7 @@ _SHAPES = {
 }
 _FLAGS = ("has_pose", "has_betas", "trusted")
 _NAMES = ("key", "dataset")
+_LENT = re.compile(r"(?P<clip>.+?)(_p\d+)?:\d+")  # clip, piece and frame of a synthetic picture's pose
 GENDERS = ("neutral", "male", "female")
 
 
@@ -74,6 +78,8 @@ def read_annotation(text: bytes, *, source_trusted: bool) -> Annotation:
         has_betas=has_betas,
         trusted=row_trusted and source_trusted,
         gender=gender,
+        track=_track(fields),
+        frame=_frame(fields.get("frame")),
         **arrays,
     )
 
@@ -102,6 +108,21 @@ def _array(name: str, value: Any, shape: tuple[int, ...]) -> Float32[np.ndarray,
     if not math.isfinite(float(array.sum(dtype=np.float64))):
         raise ValueError(f"{name} has {int((~np.isfinite(array)).sum())} of {array.size} values that are not finite")
     return array
+
+
+def _track(fields: dict[str, Any]) -> str:
+    """Said by the row or, in synthetic pictures, the clip of motion that lent the pose, whichever piece of it it was."""
+    lent = _LENT.fullmatch(str(fields.get("motion", "")))
+    said = fields.get("track") or ("" if lent is None else lent["clip"])
+    if not isinstance(said, str):
+        raise ValueError(f"track is {said!r}, it should be text")
+    return said
+
+
+def _frame(said: Any) -> int | None:
+    if said is not None and (isinstance(said, bool) or not isinstance(said, int)):
+        raise ValueError(f"frame is {said!r}, it should be a whole number")
+    return said
 
 
 def _flag(name: str, value: Any) -> bool:

@@ -38,6 +38,9 @@ def collate(samples: Sequence[Sample]) -> Batch:
         mask=_masks(samples),
         key=tuple(row.key for row in rows),
         dataset=tuple(row.dataset for row in rows),
+        gender=tuple(row.gender for row in rows),
+        track=tuple(row.track for row in rows),
+        frame=tuple(row.frame for row in rows),
     )
 
 

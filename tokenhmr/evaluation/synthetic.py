@@ -61,7 +61,7 @@ def _one(batch: Batch, place: int) -> Batch:
         if isinstance(value, Pose):
             value = Pose(global_orient=value.global_orient[rows], body=value.body[rows], betas=value.betas[rows])
         elif value is not None:
-            value = value[rows]
+            value = value[rows]  # a tensor, or a tuple that may be empty
         fields[field.name] = value
     return Batch(**fields)
 
@@ -99,7 +99,8 @@ def _row(batch: Batch, prediction: Prediction, truth: BodyOutput) -> Row:
     }
     return Row(
         key=f"{batch.dataset[0]}/{batch.key[0]}",
-        person=f"{batch.dataset[0]}/{batch.key[0]}",  # looks are drawn anew; the motion clip is not in Batch
+        # Frames of one clip are not independent, whoever is drawn in its pose.
+        person=f"{batch.dataset[0]}/{batch.track[0] or batch.key[0]}",
         numbers={name: float(value) for name, value in numbers.items()},
         traits={name: float(value) for name, value in traits.items()},
         joint_mm=errors[0].tolist(),

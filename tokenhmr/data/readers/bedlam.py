@@ -19,6 +19,7 @@ from tokenhmr.body import Body, load_body
 from tokenhmr.data.annotation import Annotation
 from tokenhmr.data.readers.fourdhumans import masks_of, read_people
 from tokenhmr.data.readers.people import PIXELS_A_UNIT, annotate, sure, within
+from tokenhmr.data.readers.tracks import moment_of
 from tokenhmr.data.scene import Asked, Scene, known, stored_size
 from tokenhmr.data.shards import tar_samples
 from tokenhmr.rotations import axis_angle_to_matrix
@@ -85,6 +86,7 @@ class Bedlam:
             betas=betas[:10],
             trusted=asked.trusted,
             mask=None if mask is None else int(mask),
+            moment=moment_of(key.rpartition(".")[0]),
         )
 
 

@@ -13,6 +13,7 @@ from tokenhmr.data.annotation import Annotation
 from tokenhmr.data.readers.members import Members
 from tokenhmr.data.readers.people import PIXELS_A_UNIT, annotate, gender_of
 from tokenhmr.data.readers.tables import columns, table_scenes, texts
+from tokenhmr.data.readers.tracks import Moment, moments
 from tokenhmr.data.scene import Asked, Scene
 from tokenhmr.safefile import read_npz
 from tokenhmr.skeleton import JOINTS44, OPENPOSE_JOINTS
@@ -40,17 +41,19 @@ class EvaluationNpz:
         points = {2: _points(arrays, 2, count), 3: _points(arrays, 3, count)}
         belongs = None if self.members is None else Members.of(self.members)
         names = texts(arrays["imgname"])
+        shown = moments(names, arrays.get("betas"))
 
         def label(row: int, size: Float32[np.ndarray, "2"]) -> Annotation | None:
             if belongs is not None and not belongs.holds(names[row]):
                 return None
-            return self._person(arrays, points, row, f"{names[row]}#{row}", asked, size)
+            return self._person(arrays, points, row, f"{names[row]}#{row}", asked, size, shown[row])
 
         yield from table_scenes(names, asked, label)
 
     def _person(
-        self, arrays: dict[str, Any], points: dict[int, Any], row: int, key: str, asked: Asked, size: Float32[np.ndarray, "2"]
-    ) -> Annotation:
+        self, arrays: dict[str, Any], points: dict[int, Any], row: int, key: str, asked: Asked, size: Float32[np.ndarray, "2"],
+        moment: Moment,
+    ) -> Annotation:  # fmt: skip
         unit = PIXELS_A_UNIT if self.scale_unit == "200" else 1.0
         return annotate(
             key=key,
@@ -63,6 +66,7 @@ class EvaluationNpz:
             betas=_told(arrays, "betas", row),
             trusted=asked.trusted,
             gender=gender_of(arrays["gender"][row]) if "gender" in arrays else "neutral",
+            moment=moment,
         )
 
 

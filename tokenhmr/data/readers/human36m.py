@@ -18,6 +18,7 @@ from jaxtyping import Float32
 from tokenhmr.data.annotation import Annotation
 from tokenhmr.data.readers.people import H36M17, annotate, project, sure, to_44, turn_root, within
 from tokenhmr.data.readers.tables import read_json, table_scenes
+from tokenhmr.data.readers.tracks import moment_of
 from tokenhmr.data.scene import Asked, Scene
 
 _METRES = 1e-3
@@ -86,6 +87,7 @@ def _person(
         pose=None if fit is None else turn_root(fit["pose"], camera["R"]),
         betas=betas,
         trusted=asked.trusted,
+        moment=moment_of(str(image["file_name"])),
     )
 
 

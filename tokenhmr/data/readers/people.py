@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Float32
 
 from tokenhmr.data.annotation import GENDERS, Annotation, checked_arrays
+from tokenhmr.data.readers.tracks import ALONE, Moment
 from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from tokenhmr.skeleton import EXTRA_JOINTS, JOINTS44, OPENPOSE_FROM_SMPL, OPENPOSE_JOINTS, SMPL_JOINTS
 
@@ -77,6 +78,7 @@ def annotate(
     trusted: bool,
     gender: str = "neutral",
     mask: int | None = None,
+    moment: Moment = ALONE,
 ) -> Annotation:
     """An annotation with zeros, and flags that say so, for what is not given; a ``ValueError`` says what is wrong."""
     center, size = (np.asarray(part, dtype=np.float64).reshape(-1) for part in box)
@@ -100,6 +102,8 @@ def annotate(
         trusted=trusted,
         gender=gender,
         mask=mask,
+        track=moment.track,
+        frame=moment.frame,
         **arrays,
     )
 
