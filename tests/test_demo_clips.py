@@ -207,7 +207,10 @@ def test_ctrl_c_in_a_real_process_keeps_what_is_finished(weights, tmp_path):
     small_photo(tmp_path / "first.jpg")
     make_video(tmp_path / "a.mp4", frames=600)
     (tmp_path / "boxes.json").write_text(BOXES)
-    command = [sys.executable, "-m", "tokenhmr.demo", "first.jpg", "a.mp4", "--weights", str(weights), "--boxes", "boxes.json"]
+    # python -m tokenhmr.demo, but not deaf to SIGINT, as what a shell starts in the background is.
+    main = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    main += "runpy.run_module('tokenhmr.demo', run_name='__main__')"
+    command = [sys.executable, "-c", main, "first.jpg", "a.mp4", "--weights", str(weights), "--boxes", "boxes.json"]
     process = subprocess.Popen(
         [*command, "--detector", "full"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -215,7 +218,7 @@ def test_ctrl_c_in_a_real_process_keeps_what_is_finished(weights, tmp_path):
     while not (progress / "000000.npz").is_file() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130 and "Traceback" not in err and "stopped" in err
     assert "first.jpg: 1 person" in out
     assert json.loads((tmp_path / "demo_out" / "first" / "run.json").read_text())["people"] == 1

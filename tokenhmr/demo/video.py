@@ -183,7 +183,9 @@ class VideoWriter:
         if codec is None:
             raise OSError(f"this FFmpeg writes none of {', '.join(ENCODERS)}")
         # Frames leave in their order (no B-frames): pieces of a video can be joined as they are.
-        options = {"crf": QUALITY, "preset": "veryfast", "bf": "0"} if codec == "libx264" else {}
+        # And equal frames are coded equally: with macroblock trees (mbtree) small pictures were not, from one run to the next.
+        x264 = {"crf": QUALITY, "preset": "veryfast", "bf": "0", "x264-params": "mbtree=0"}
+        options = x264 if codec == "libx264" else {}
         self._stream = self._container.add_stream(codec, rate=rate, options=options)
         width, height = size
         self._stream.width, self._stream.height = width + width % 2, height + height % 2  # 4:2:0 counts pixels in pairs
