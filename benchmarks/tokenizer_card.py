@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from card import figures, measures
 from card.networks import CONTINUOUS, NARROW, TOKENIZERS, TWIN, Training, trained
-from card.page import write_page
+from card.page import rounded, write_page
 from card.predictions import predicted
 from card.priors import Prior, autoencoder_prior, mixture_prior, pca_prior, token_prior
 from card.tables import blocks
@@ -124,28 +124,19 @@ def measure(given: argparse.Namespace, body: Body, image_folder: Path) -> dict[s
     return found
 
 
+@torch.no_grad()
 def main(arguments: Sequence[str] | None = None) -> int:
     given = options(arguments)
     for split in ("train", "val", "test"):
         if not (given.data / split).is_dir():
             sys.stderr.write(f"error: no folder {given.data / split}: --data wants train, val and test of AMASS-layout npz\n")
             return 2
-    torch.set_grad_enabled(False)
     found = measure(given, load_body(), given.out.parent / "images")
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.with_suffix(".json").write_text(json.dumps(rounded(found), indent=1) + "\n", encoding="utf-8")
     write_page(given.out, blocks(found))
     say(f"written: {given.out}")
     return 0
-
-
-def rounded(value: Any) -> Any:
-    """Five digits are enough for a file that is kept."""
-    if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [rounded(part) for part in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from tokenhmr.rotations import axis_angle_to_matrix, geodesic_angle, matrix_to_a
 from tokenhmr.skeleton import BODY_JOINTS, flip_permutation
 
 Poses = Float[Tensor, "pose 21 3 3"]
-NOISE = (0, 5, 10, 20)  # degrees
-STRANGE = (5, 10, 20)
+NOISE = (0.0, 5.0, 10.0, 20.0)  # degrees
+STRANGE = (5.0, 10.0, 20.0)
 BEYOND = (15.0, 45.0)  # degrees by which a limit is broken
 
 
@@ -183,7 +183,7 @@ def shuffled(rotations: Poses, generator: torch.Generator) -> Poses:
 
 def strange_sets(test: Frames, low: Tensor, high: Tensor, seed: int) -> dict[str, Poses]:
     generator = torch.Generator().manual_seed(seed)
-    made = {f"noise of {degrees} degrees": turned(test.rotations, degrees, generator) for degrees in STRANGE}
+    made = {f"noise of {degrees:g} degrees": turned(test.rotations, degrees, generator) for degrees in STRANGE}
     made["a limit broken"] = broken(test.rotations, low, high, generator)
     made["joints of many poses"] = shuffled(test.rotations, generator)
     return made

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -36,3 +37,12 @@ def filled(text: str, blocks: Mapping[str, str]) -> str:
 def write_page(path: Path, blocks: Mapping[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(filled(path.read_text(encoding="utf-8") if path.is_file() else "", blocks), encoding="utf-8")
+
+
+def rounded(value: Any) -> Any:
+    """Five digits are enough for a file that is kept."""
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part) for part in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -74,7 +74,7 @@ def noise(found: Sequence[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(row["name"] for row in found))
     by = {(row["name"], row["degrees"]): row for row in found}
     lines = [[name, *(within(by[name, level]["mm"], digits=0) for level in levels)] for name in names]
-    return table(["", *(f"{level} degrees of noise, mm" for level in levels)], lines)
+    return table(["", *(f"{level:g} degrees of noise, mm" for level in levels)], lines)
 
 
 def limits(curve: Sequence[dict[str, Any]], predictions: dict[str, Any]) -> str:
@@ -82,7 +82,7 @@ def limits(curve: Sequence[dict[str, Any]], predictions: dict[str, Any]) -> str:
     names = list(dict.fromkeys(row["name"] for row in curve))
     by = {(row["name"], row["degrees"]): row for row in curve}
     lines = [[name, *(within(by[name, level]["outside"], factor=100) for level in levels)] for name in names]
-    first = table(["joints outside limits, %", *(f"{level} degrees of noise" for level in levels)], lines)
+    first = table(["joints outside limits, %", *(f"{level:g} degrees of noise" for level in levels)], lines)
     rows = [
         [name, within(row["outside"], factor=100), f"{100 * row['any_outside']:.1f}"]
         for name, row in predictions["ways"].items()

@@ -1,0 +1,192 @@
+"""Does a model know how far off it is? ``python benchmarks/uncertainty.py --data DIR --out docs/uncertainty.md``.
+
+``DIR`` has ``train``, ``val`` and ``test`` folders of AMASS-layout npz, split by subject. Two lifters go on from the packaged
+weights under one budget: one with token cross-entropy, one with a head for the error of each joint. Spreads are calibrated on
+val and judged on test, beside the packaged image model on synthetic pictures. Tables and pictures go to the page, numbers to a
+JSON beside it; what is trained and drawn is kept in ``--work``. Needs the extras ``plots`` and ``studies``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from card.measures import interval
+from card.page import rounded, table, within, write_page
+from confidence import figures
+from confidence.calibration import Table, fit_monotone, judged, radius
+from confidence.lifters import KINDS, Lifter, Recipe, settings, trained
+from confidence.people import draw_people
+from confidence.pictures import packaged_answers, write_pictures
+from confidence.ways import Answers, answers
+
+from tokenhmr.body import Body, load_body
+from tokenhmr.models.pretrained import load
+from tokenhmr.models.tokenhmr import TokenHMR
+
+# Decided before looking. What is shown to users has to pass all of them on test, at the bad end of the interval.
+MOST_ECE = 0.10  # of the mean error
+MOST_SUREST = 0.85  # error of the surest half, of the error of all
+HELD = (0.85, 0.95)  # share of errors inside a radius made for 90 %
+CONSTANT = "a constant for each joint"
+COUNTS = (1, 2, 4, 8, 16)
+
+
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder with train/, val/ and test/")
+    add("--out", type=Path, default=Path("docs/uncertainty.md"), help="the page (default: %(default)s)")
+    add("--work", type=Path, default=Path("runs/uncertainty"), help="for lifters and pictures (default: %(default)s)")
+    add("--train", type=int, default=12000, help="people that the lifters learn from (default: %(default)s)")
+    add("--val", type=int, default=1500, help="people to calibrate on (default: %(default)s)")
+    add("--test", type=int, default=2000, help="people to be judged on (default: %(default)s)")
+    add("--pictures", type=int, default=600, help="synthetic pictures of val and of test each (default: %(default)s)")
+    add("--steps", type=int, default=Recipe.steps, help="of training for each lifter (default: %(default)s)")
+    add("--batch-size", type=int, default=Recipe.batch_size, help="people in a step (default: %(default)s)")
+    add("--samples", type=int, default=16, help="poses that each way says of a person (default: %(default)s)")
+    add("--draws", type=int, default=200, help="of the bootstrap (default: %(default)s)")
+    add("--degrees", type=float, default=10.0, help="of chance in the control of best-of-n (default: %(default)s)")
+    return parser.parse_args(arguments)
+
+
+def judge_ways(val: Answers, test: Answers, clip: np.ndarray, *, draws: int) -> dict[str, Any]:
+    """Every spread of the answers, calibrated on val, judged on test; and what knows the joint but not the person."""
+    error, spreads = val.tables()
+    test_error, test_spreads = test.tables()
+    found: dict[str, Any] = {}
+
+    def add(name: str, raw: Table | None, on_val: Table, on_test: Table) -> None:
+        found[name] = judged(raw, on_test, test_error, clip, radius(on_val, error), draws=draws)
+        found[name]["passes"] = passes(found[name], float(test_error.mean()))
+
+    mean = error.mean(axis=0, keepdims=True)
+    add(CONSTANT, None, np.repeat(mean, len(error), axis=0), np.repeat(mean, len(test_error), axis=0))
+    for name, spread in spreads.items():
+        calibrated = fit_monotone(spread, error)
+        raw = None if name == "token entropy" else test_spreads[name]
+        add(name, raw, calibrated(spread), calibrated(test_spreads[name]))
+    return {"error_mm": interval(test_error.mean(axis=1), clip), "val_error_mm": float(error.mean()), "ways": found}
+
+
+def passes(found: dict[str, Any], error: float) -> dict[str, bool]:
+    """Each condition by itself."""
+    return {
+        "calibrated": found["ece_mm"][2] <= MOST_ECE * error,
+        "tells people apart": found["surest_half"][2] <= MOST_SUREST,
+        "radius holds": HELD[0] <= found["held"][1] and found["held"][2] <= HELD[1],
+    }
+
+
+def best_of(test: Answers, clip: np.ndarray) -> dict[str, list[list[float]]]:
+    """Least error among n poses, mean over people with its interval, for each way."""
+    error, _ = test.tables()
+    found = {"the answer": [interval(error.mean(axis=1), clip)]}
+    for name, least in test.least(COUNTS).items():
+        found[name] = [interval(column, clip) for column in least.T]
+    return found
+
+
+def lifters(given: argparse.Namespace, body: Body) -> dict[str, Any]:
+    """The two lifters on people without pictures."""
+    recipe = Recipe(steps=given.steps, batch_size=given.batch_size)
+    train = draw_people(given.data / "train", given.train, body, seed=1, vary=True)
+    val = draw_people(given.data / "val", given.val, body, seed=2, vary=False)
+    test = draw_people(given.data / "test", given.test, body, seed=3, vary=False)
+    found: dict[str, Any] = {"recipe": settings(recipe), "judged": {}, "best_of": {}}
+    for kind in KINDS:
+        model = load()
+        assert isinstance(model, TokenHMR)
+        lifter = trained(kind, Lifter(model), train, body, recipe, given.work)
+        print(f"there is: the lifter with {kind}", flush=True)
+        way = {"body": body, "samples": given.samples, "degrees": given.degrees, "scaled": kind == "scale"}
+        on_val, on_test = answers(lifter, val, seed=11, **way), answers(lifter, test, seed=12, **way)
+        found["judged"][kind] = judge_ways(on_val, on_test, test.clip, draws=given.draws)
+        found["best_of"][kind] = best_of(on_test, test.clip)
+        print(f"measured: the lifter with {kind}", flush=True)
+    return found
+
+
+def packaged(given: argparse.Namespace, body: Body) -> dict[str, Any]:
+    """The packaged model on pictures: calibrated on val, judged on test as they are and spoilt."""
+    model = load()
+    assert isinstance(model, TokenHMR)
+    listed = {
+        split: write_pictures(given.work / f"pictures_{split}_{given.pictures}", given.data, given.pictures, split)
+        for split in ("val", "test")
+    }
+    val, _ = packaged_answers(model, listed["val"], body, samples=given.samples, seed=21)
+    found = {}
+    for name, disturbed in (("as they are", False), ("occluded and blurred", True)):
+        test, clip = packaged_answers(model, listed["test"], body, samples=given.samples, seed=22, disturbed=disturbed)
+        found[name] = judge_ways(val, test, clip, draws=given.draws)
+        print(f"measured: the packaged model on pictures {name}", flush=True)
+    return found
+
+
+def judged_table(found: dict[str, Any]) -> str:
+    lines = []
+    for name, row in found["ways"].items():
+        raw = within(row["raw_ece_mm"]) if "raw_ece_mm" in row else ""
+        ok = [words for words, fine in row["passes"].items() if fine]
+        lines.append([
+            name, raw, within(row["ece_mm"]), within(row["ranking"], digits=2), within(row["surest_half"], digits=2),
+            within(row["held"], factor=100), ", ".join(ok) or "nothing",
+        ])  # fmt: skip
+    head = [
+        "spread",
+        "ECE as said, mm",
+        "ECE calibrated, mm",
+        "rank correlation",
+        "error of the surest half",
+        "radius for 90 % holds %",
+    ]
+    words = f"Mean error {within(found['error_mm'])} mm on test, {found['val_error_mm']:.1f} mm where it was calibrated."
+    return f"{words}\n\n{table([*head, 'passes'], lines)}"
+
+
+def best_table(found: dict[str, Any]) -> str:
+    lines = []
+    for kind, ways in found.items():
+        for name, rows in ways.items():
+            cells = [within(row) for row in rows]
+            lines.append([f"{kind}: {name}", *cells, *[""] * (len(COUNTS) - len(cells))])
+    return table(["least error among n poses, mm", *(f"n = {count}" for count in COUNTS)], lines)
+
+
+def write(given: argparse.Namespace, found: dict[str, Any]) -> None:
+    blocks = {f"lifter {kind}": judged_table(found["lifters"]["judged"][kind]) for kind in KINDS}
+    blocks["best of"] = best_table(found["lifters"]["best_of"])
+    blocks |= {f"packaged {name}": judged_table(rows) for name, rows in found["packaged"].items()}
+    panels = {f"lifter: {kind}": found["lifters"]["judged"][kind]["ways"] for kind in KINDS}
+    panels |= {f"pictures {name}": rows["ways"] for name, rows in found["packaged"].items()}
+    images = given.out.parent / "images"
+    figures.draw_reliability(panels, images / "uncertainty_reliability.png")
+    best = found["lifters"]["best_of"]
+    shown = {**best["tokens"], "error head, joint by joint": best["scale"]["error head"]}
+    figures.draw_best_of(shown, COUNTS, images / "uncertainty_best_of.png")
+    given.out.with_suffix(".json").write_text(json.dumps(rounded(found), indent=1) + "\n", encoding="utf-8")
+    write_page(given.out, blocks)
+
+
+@torch.no_grad()
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = options(arguments)
+    for split in ("train", "val", "test"):
+        if not (given.data / split).is_dir():
+            sys.stderr.write(f"error: no folder {given.data / split}: --data wants train, val and test of AMASS-layout npz\n")
+            return 2
+    body = load_body()
+    write(given, {"lifters": lifters(given, body), "packaged": packaged(given, body)})
+    print(f"written: {given.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
