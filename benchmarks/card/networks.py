@@ -26,13 +26,12 @@ from tokenhmr.training.motion import PoseBatches
 from tokenhmr.training.optim import adamw, cosine
 
 SMALL: dict[str, int] = {"width": 64, "code_width": 32}
-# Tokens double with each upsampling: 20, 40, 80.
+# Tokens double with each upsampling: 20, 40.
 TOKENIZERS: dict[str, dict[str, int]] = {
     "20 tokens of 64": SMALL | {"upsamplings": 1, "codes": 64},
     "20 tokens of 1024": SMALL | {"upsamplings": 1, "codes": 1024},
     "40 tokens of 64": SMALL | {"upsamplings": 2, "codes": 64},
     "40 tokens of 1024": SMALL | {"upsamplings": 2, "codes": 1024},
-    "80 tokens of 1024": SMALL | {"upsamplings": 3, "codes": 1024},
 }
 TWIN = "40 tokens of 1024"  # the size of the packaged tokenizer's code, and of the autoencoder beside it
 CONTINUOUS, NARROW = "autoencoder, 40x32 numbers", "autoencoder, 32 numbers"
