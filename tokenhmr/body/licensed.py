@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float64
 
 from tokenhmr.body.arrays import Arrays, BodyFile, keep_betas
 from tokenhmr.body.joints import read_joint_regressor
@@ -100,17 +100,17 @@ def licensed_body(path: Path, arrays: Arrays, *, kind: str | None, betas: int | 
         joint_regressor=arrays["J_regressor"].astype(np.float32),
         skinning=arrays["weights"].astype(np.float32),
         faces=arrays["f"].astype(np.int64),
-        extra_regressor=_extra_regressor(path),
+        extra_regressor=read_joint_regressor(find_extra_regressor(path), rows=len(EXTRA_JOINTS), vertices=VERTICES),
         surface=dict(_SURFACE),
         fingertips=dict(_FINGERTIPS),
     )
 
 
-def _extra_regressor(body: Path) -> Float32[np.ndarray, "19 vertex"]:
-    folders = [body.parent, *list(body.parent.parents)[:2]]
-    for folder in folders:
+def find_extra_regressor(body: Path) -> Path:
+    """The regressor of 19 joints beside a body, or one or two folders above; ``FileNotFoundError`` where it is not."""
+    for folder in (body.parent, *list(body.parent.parents)[:2]):
         if (folder / EXTRA_FILE).is_file():
-            return read_joint_regressor(folder / EXTRA_FILE, rows=len(EXTRA_JOINTS), vertices=VERTICES)
+            return folder / EXTRA_FILE
     raise FileNotFoundError(
         f"{body.name} needs {EXTRA_FILE} beside it or one folder above: 19 of the 44 joints come from it; it is in "
         "hmr2_data.tar.gz of 4D-Humans (docs/bodies.md)"

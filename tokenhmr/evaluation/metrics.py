@@ -90,10 +90,22 @@ def joint_angles(
     return torch.rad2deg(geodesic_angle(predicted.double(), truth.double()))
 
 
-def auc(errors: Float[Tensor, "batch joint"], *, most: float = 150.0, steps: int = 31) -> Float[Tensor, " batch"]:
-    """Mean PCK over ``steps`` thresholds from 0 to ``most``, in the unit of the errors (MPI-INF-3DHP: 0 to 150 mm by 5 mm)."""
+def auc(
+    errors: Float[Tensor, "batch joint"],
+    *,
+    most: float = 150.0,
+    steps: int = 31,
+    counts: Bool[Tensor, "batch joint"] | None = None,
+) -> Float[Tensor, " batch"]:
+    """Mean PCK over ``steps`` thresholds from 0 to ``most``, in the unit of the errors (MPI-INF-3DHP: 0 to 150 mm by 5 mm).
+
+    ``counts``: which joints count, by default all; a row where none does is not a number.
+    """
     thresholds = torch.linspace(0, most, steps, dtype=torch.float64)
-    return (errors.double()[..., None] <= thresholds).double().mean(dim=(-2, -1))
+    share = (errors.double()[..., None] <= thresholds).double().mean(dim=-1)  # of the thresholds, for each joint
+    if counts is None:
+        return share.mean(dim=-1)
+    return (share * counts).sum(dim=-1) / counts.sum(dim=-1).double()
 
 
 def acceleration_error(

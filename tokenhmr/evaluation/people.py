@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 # Name in rows -> unit in tables.
 UNITS = {
     "mpjpe": "mm", "pa_mpjpe": "mm", "pve": "mm", "pa_pve": "mm", "mpjae": "degrees", "global_orient": "degrees",
-    "pck3d@150": "share", "auc3d@150": "share", "pck2d@0.1": "share",
+    "pck3d@150": "share", "auc3d@150": "share", "pck2d@0.1": "share", "auc2d@0.1": "share", "accel": "mm/frame^2",
 }  # fmt: skip
 
 
@@ -25,9 +25,11 @@ class Row:
     person: str  # whom the bootstrap draws: never a frame of somebody
     numbers: dict[str, float]  # names of UNITS; what the row has no label for is not there
     traits: dict[str, float]  # what slices are made by
-    joint_mm: list[float]  # of the 24, seen from the pelvis
-    said: list[list[float]]  # 24 joints, metres from the pelvis, camera axes
+    joint_mm: list[float]  # of the joints that the protocol scores
+    said: list[list[float]]  # 24 joints, metres from the pelvis, camera axes; empty where there are none
     meant: list[list[float]]
+    frame: int | None = None  # number of the picture in the person's recording, for protocols on video
+    scored: list[list[list[float]]] = field(default_factory=list)  # for those too: the scored joints, said and meant, metres
 
 
 def digest(numbers: Mapping[str, Any]) -> str:

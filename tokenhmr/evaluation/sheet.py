@@ -57,6 +57,8 @@ def _case(row: Row) -> str:
     lines = []
     for left, across in ((130, 0), (390, 2)):
         for joints, colour in ((row.meant, "#2a2"), (row.said, "#c22")):
+            if not joints:  # no pose is annotated, or the model has no skeleton
+                continue
             for joint, parent in enumerate(SMPL_PARENTS[1:], start=1):
                 ends = [(left + 110 * joints[end][across], 130 + 110 * joints[end][1]) for end in (joint, parent)]
                 (x1, y1), (x2, y2) = ends

@@ -16,7 +16,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from tokenhmr.camera import CROP_FOCAL, project_to_crop
-from tokenhmr.evaluation.protocol import Findings, Material
+from tokenhmr.evaluation.gather import gather_pictures
+from tokenhmr.evaluation.protocol import Findings, Material, Settings
 from tokenhmr.losses.thresholds import SUPPLEMENT, Thresholds
 from tokenhmr.rotations import geodesic_angle
 from tokenhmr.skeleton import JOINTS44, SMPL_JOINTS
@@ -103,6 +104,12 @@ class MeasureThresholds:
 
     body_scale: float = 0.8  # of the 23 body angles, as in the release
     file: str = "thresholds.yaml"
+    data_list: str = "synthetic_heldout"
+    body: str = "open"
+
+    def gather(self, settings: Settings) -> Material:
+        """See ``gather.gather_pictures``."""
+        return gather_pictures(settings, data_list=self.data_list, body=self.body, assets={})
 
     def __call__(self, material: Material) -> Findings:
         """Rows whose labels are not exact do not count; a ``ValueError`` where none is, or a joint is never annotated."""

@@ -5,6 +5,8 @@ Zhang et al. (CVPR 2020) and Sun et al. (ICCV 2021, ROMP) define them by sequenc
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +54,12 @@ class Members:
                 f"{path} lists no members: images with sequence and file_name, annotations with image_id"
             ) from reason
         return cls(subset="file", names=frozenset(names))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what decides who is a member: the sequences and frames of a subset, or the names in a file."""
+        said = {"subset": self.subset, "names": sorted(self.names), "oc": OC_SEQUENCES, "pc": PC_FRAMES}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def holds(self, name: str) -> bool:
         """Whether a picture (``imageFiles/SEQUENCE/image_00000.jpg``) is a member."""
