@@ -130,7 +130,11 @@ def true_bodies(batch: Batch, rule: str, bodies: Mapping[str, Body]) -> BodyOutp
 
 
 def compared(
-    rules: Rules, batch: Batch, prediction: Prediction, truth: BodyOutput, matrices: Mapping[str, Tensor]
+    rules: Rules,
+    batch: Batch,
+    prediction: Prediction,
+    truth: BodyOutput,
+    matrices: Mapping[str, Float[Tensor, "joint vertex"]],
 ) -> tuple[Points, Points, Bool[Tensor, " batch"]]:
     """Prediction and truth, each from its own origin, and which rows are annotated with what is compared."""
     said = regress(prediction, rules.regressor, matrices)
