@@ -99,7 +99,7 @@ def write_glb(people: People, scene: Scene, folder: Path) -> None:
     }
     geometry = _Geometry(builder, scene.body)
     animation = _Animation(builder)
-    roots = [_person(builder, geometry, animation, motion, scene) for motion in motions(people, scene, Y_UP)]
+    roots = [node for motion in motions(people, scene, Y_UP) for node in _person(builder, geometry, animation, motion, scene)]
     if animation.channels:  # one for everybody: most viewers play one
         builder.put("animations", {"name": scene.name, "channels": animation.channels, "samplers": animation.samplers})
     camera = _camera(builder, scene)
@@ -136,8 +136,12 @@ def strongest(
     return np.where(weights > 0, order, 0).astype(np.uint8), weights / weights.sum(axis=1, keepdims=True)
 
 
-def _person(builder: _Builder, geometry: _Geometry, animation: _Animation, motion: Motion, scene: Scene) -> int:
-    """Nodes, mesh, skin and animation of one person; the index of the node that holds all of it."""
+def _person(builder: _Builder, geometry: _Geometry, animation: _Animation, motion: Motion, scene: Scene) -> tuple[int, int]:
+    """Nodes, mesh, skin and animation of one person; the nodes that belong to the scene: what holds the joints, and the mesh.
+
+    The mesh stands beside its joints, not below them (section 3.7.3.2): only the joints move it, and where they are shrunk
+    to nothing no loader has to invert that.
+    """
     rest = rest_joints(geometry.body, motion.betas)
     posed = None if scene.moves else motion
     joints = _skeleton(builder, rest, posed)
@@ -168,10 +172,10 @@ def _person(builder: _Builder, geometry: _Geometry, animation: _Animation, motio
         {"name": motion.name, "joints": joints, "skeleton": joints[0], "inverseBindMatrices": builder.array(bound)},
     )
     skinned = builder.put("nodes", {"name": f"{motion.name}_mesh", "mesh": mesh, "skin": skin})
-    root = builder.put("nodes", {"name": motion.name, "children": [joints[0], skinned]})
+    root = builder.put("nodes", {"name": motion.name, "children": [joints[0]]})
     if scene.moves:
         _animate(animation, motion, scene, joints, root)
-    return root
+    return root, skinned
 
 
 def _skeleton(builder: _Builder, rest: Float64[np.ndarray, "24 3"], posed: Motion | None) -> list[int]:
