@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float64
 
-from tokenhmr.camera import CROP_FOCAL
-
 FULL_FRAME = math.hypot(36, 24)  # millimetres: diagonal of the frame that "35 mm equivalent" speaks of (CIPA DCG-001)
 INCH, CENTIMETRE, MILLIMETRE = 25.4, 10.0, 1.0
 FOCAL_PLANE_UNITS = {2: INCH, 3: CENTIMETRE, 4: MILLIMETRE}  # EXIF tag 0xA210
@@ -66,6 +64,8 @@ def centred(focal: float, size: tuple[int, int], *, source: str) -> Camera:
 
 def assumed_camera(size: tuple[int, int]) -> Camera:
     """What the official demo assumes: a focal length of 5000/256 of the longer side, so long that depth hardly shows."""
+    from tokenhmr.camera import CROP_FOCAL  # torch comes with it, and --help needs none
+
     return centred(CROP_FOCAL * max(size), size, source="assumed")
 
 
