@@ -2,8 +2,9 @@
 
 python benchmarks/demo_clip.py clip --frames 90
 
-writes DIR/clip.mp4, DIR/boxes.json (people's rectangles in every frame) and DIR/cam.json (the camera): what the demo's options
---boxes and --camera read. Who is nearer hides the other while they pass.
+writes DIR/clip.mp4, DIR/boxes.json (people's rectangles in every frame), DIR/cam.json (the camera) and DIR/clip_joints.json
+(their joints in every frame): what the demo's options --boxes, --camera and --refine read. DIR/crossing.png is a frame in
+which the nearer hides the farther, with joints of its own in DIR/joints.json.
 """
 
 import argparse
@@ -18,15 +19,17 @@ import torch
 
 from tokenhmr.body import Body, load_body
 from tokenhmr.body.key_poses import key_pose
+from tokenhmr.demo.keypoints import COCO_JOINTS
 from tokenhmr.demo.video import VideoWriter
-from tokenhmr.render import overlay
+from tokenhmr.render import overlay, save_picture
 from tokenhmr.rotations import axis_angle_to_matrix, mirror_axis_angle
-from tokenhmr.skeleton import BODY_JOINTS, flip_permutation
+from tokenhmr.skeleton import BODY_JOINTS, JOINTS44, flip_permutation
 from tokenhmr.structs import Pose
 
 SIZE, FOCAL, RATE = (480, 360), 520.0, Fraction(30000, 1001)
 DEPTHS, HALF_WAY = (3.4, 4.6), 1.5  # metres: from the camera, and how far each walks to either side
 STEP = 0.55  # seconds
+CROSSING = 42  # percent of the clip
 CLOTHES = ((0.30, 0.42, 0.62), (0.72, 0.40, 0.30))
 SHAPES = (-1.0, 1.5)  # the first shape coefficient of each
 
@@ -41,8 +44,8 @@ def strides(times: np.ndarray) -> torch.Tensor:
     return torch.cat([turned, torch.eye(3).expand(len(times), 2, 3, 3)], dim=1)  # the hands keep still
 
 
-def bodies(body: Body, times: np.ndarray, total: float, person: int) -> np.ndarray:
-    """Vertices of one of the two before the camera at some times of ``total`` seconds, metres, (time, vertex, 3)."""
+def bodies(body: Body, times: np.ndarray, total: float, person: int) -> tuple[np.ndarray, np.ndarray]:
+    """One of the two before the camera at some times of ``total`` seconds: vertices and 44 joints, metres, (time, n, 3)."""
     side = 1.0 if person == 0 else -1.0
     # Facing the way they go, feet down: half a turn about x puts y down, a quarter about y turns to the side.
     facing = axis_angle_to_matrix(torch.tensor([torch.pi, 0.0, 0.0])) @ axis_angle_to_matrix(
@@ -51,10 +54,11 @@ def bodies(body: Body, times: np.ndarray, total: float, person: int) -> np.ndarr
     betas = torch.zeros(len(times), body.shape_count)
     betas[:, 0] = SHAPES[person]
     with torch.inference_mode():
-        posed = body(Pose(global_orient=facing.expand(len(times), 3, 3), body=strides(times), betas=betas)).vertices.numpy()
+        posed = body(Pose(global_orient=facing.expand(len(times), 3, 3), body=strides(times), betas=betas))
     way = (2 * times / max(total, 1e-6) - 1) * HALF_WAY * side
     place = np.stack([way, np.full(len(times), 0.15), np.full(len(times), DEPTHS[person])], axis=1)
-    return (posed + place[:, None]).astype(np.float32)
+    vertices, joints = ((points.numpy() + place[:, None]).astype(np.float32) for points in (posed.vertices, posed.joints))
+    return vertices, joints
 
 
 def background() -> np.ndarray:
@@ -66,10 +70,21 @@ def background() -> np.ndarray:
     return np.clip(paint + noise, 0, 255).astype(np.uint8)
 
 
+def pixels(points: np.ndarray) -> np.ndarray:
+    """Where points are seen."""
+    return np.round(points[:, :2] / points[:, 2:] * FOCAL + np.array(SIZE) / 2, 1)
+
+
 def box_of(vertices: np.ndarray) -> list[float]:
     """The rectangle around a body, pixels."""
-    pixels = vertices[:, :2] / vertices[:, 2:] * FOCAL + np.array(SIZE) / 2
-    return [round(float(value), 1) for value in (*pixels.min(axis=0), *pixels.max(axis=0))]
+    seen = pixels(vertices)
+    return [*seen.min(axis=0).tolist(), *seen.max(axis=0).tolist()]
+
+
+def joints_of(joints: np.ndarray) -> dict[str, list[float]]:
+    """COCO's joints by name, pixels, hidden or not."""
+    seen = dict(zip(JOINTS44, pixels(joints).tolist(), strict=True))
+    return {name: seen[name] for name in COCO_JOINTS}
 
 
 def main() -> None:
@@ -81,15 +96,22 @@ def main() -> None:
     body, wall = load_body(), background()
     faces = body.faces.numpy()
     times = np.arange(given.frames) / float(RATE)
-    boxes = {}
+    boxes, joints, crossing = {}, [], given.frames * CROSSING // 100
     with VideoWriter(given.folder / "clip.mp4", size=SIZE, rate=RATE) as video:
         for start in range(0, given.frames, 30):
             some = times[start : start + 30]
-            both = [bodies(body, some, times[-1], person) for person in (0, 1)]
-            for number, pair in enumerate(zip(*both, strict=True), start=start):
+            first, second = (bodies(body, some, times[-1], person) for person in (0, 1))
+            for row, number in enumerate(range(start, start + len(some))):
+                pair = [first[0][row], second[0][row]]
                 image = overlay(wall, pair, faces, focal=FOCAL, center=(SIZE[0] / 2, SIZE[1] / 2), colours=CLOTHES)
                 video.write(image, number / RATE)
                 boxes[f"clip.mp4#{number}"] = [box_of(body) for body in pair]
+                joints.append([joints_of(person[1][row]) for person in (first, second)])
+                if number == crossing:
+                    save_picture(given.folder / "crossing.png", image)
+    boxes["crossing.png"] = boxes[f"clip.mp4#{crossing}"]
+    (given.folder / "joints.json").write_text(json.dumps({"crossing.png": joints[crossing]}) + "\n")
+    (given.folder / "clip_joints.json").write_text(json.dumps(joints) + "\n")
     (given.folder / "boxes.json").write_text(json.dumps(boxes) + "\n")
     (given.folder / "cam.json").write_text(json.dumps({"focal": FOCAL, "center": [SIZE[0] / 2, SIZE[1] / 2]}) + "\n")
 

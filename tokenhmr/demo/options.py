@@ -95,8 +95,8 @@ def _add_people(add: Add) -> None:
         "--detector",
         choices=DETECTORS,
         default="hog",
-        help="hog: OpenCV's pedestrian detector, which misses about half of the people, above all who sit, bend or are cut by "
-        "the frame; full: the whole picture is one person's box; torchvision (Faster R-CNN) and rtdetr (transformers): where "
+        help="hog: OpenCV's pedestrian detector, which finds people who stand or walk and are seen whole, and misses most "
+        "others; full: the whole picture is one person's box; torchvision (Faster R-CNN) and rtdetr (transformers): where "
         "these are installed, with weights of yours (default: %(default)s)",
     )
     add("--detector-weights", type=Path, metavar="PATH", help="file or folder of the detector's weights; nothing is downloaded")
