@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))  # the browser of the tests
 
 from tests.chromium import Chromium  # noqa: E402
 from tokenhmr.camera import CROP_FOCAL, CROP_SIDE  # noqa: E402
+from tokenhmr.demo.view import HOST  # noqa: E402
 from tokenhmr.render import contact_sheet, draw_points, overlay, save_picture, side_view  # noqa: E402
 from tokenhmr.render.picture import PAPER  # noqa: E402
 
@@ -178,9 +179,9 @@ def files(work: Path, three: Path | None) -> dict[str, np.ndarray]:
     (folder / "three").symlink_to(three.resolve())
     (folder / "index.html").write_text((ROOT / "benchmarks" / "demo_three.html").read_text())
     handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, Chromium(work / "profile", size=CELL) as page:
+    with http.server.ThreadingHTTPServer((HOST, 0), handler) as server, Chromium(work / "profile", size=CELL) as page:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        page.open(f"http://127.0.0.1:{server.server_port}/")
+        page.open(f"http://{HOST}:{server.server_port}/")
         page.until("window.show !== undefined", seconds=60)
         shots = []
         for number in SHOWN:

@@ -18,6 +18,7 @@ from tests.chromium import Chromium
 from tests.conftest import ROOT
 from tests.scene_tools import by_frame, scene, track
 from tokenhmr.demo.gltf import write_glb
+from tokenhmr.demo.view import HOST
 
 TENTH = 1e-4  # metres: 0.1 mm
 FLIP = np.array([1, -1, -1])  # camera axes to glTF's
@@ -40,9 +41,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def browser(tmp_path):
     """Opens a folder's ``index.html``, served on this machine alone: pages from disk may not read files or modules."""
     handler = functools.partial(Quiet, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, Chromium(tmp_path / "profile") as page:
+    with http.server.ThreadingHTTPServer((HOST, 0), handler) as server, Chromium(tmp_path / "profile") as page:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        page.at = f"http://127.0.0.1:{server.server_port}/"
+        page.at = f"http://{HOST}:{server.server_port}/"
         yield page
         server.shutdown()
 
