@@ -1,4 +1,4 @@
-"""The numbers of the synthetic protocol, its intervals, and that shares of the work put together are the whole of it."""
+"""The numbers of the synthetic protocol, and that shares of the work put together are the whole of it."""
 
 import json
 import subprocess
@@ -11,7 +11,6 @@ from scipy.spatial.transform import Rotation
 
 from tests.pictures import write_shard
 from tokenhmr.evaluation.metrics import acceleration_error, auc, joint_angles, joint_errors, mpjpe
-from tokenhmr.evaluation.people import Row, digest, read_rows, rows_text, summary, thirds, together
 
 
 def test_angles_are_those_of_scipy_and_the_same_from_every_side():
@@ -41,40 +40,6 @@ def test_acceleration_does_not_see_steady_motion():
         acceleration_error(said[:2], said[:2])
 
 
-def row(number, value, person=None):
-    return Row(
-        key=f"k{number:03d}", person=person or str(number), numbers={"mpjpe": value}, traits={"near": value},
-        joint_mm=[], said=[], meant=[],
-    )  # fmt: skip
-
-
-def test_the_interval_is_that_of_the_mean_and_persons_not_frames_are_drawn():
-    values = np.random.default_rng(0).normal(100, 20, size=400)
-    alone = summary([row(n, v) for n, v in enumerate(values)], draws=2000, seed=0)["mpjpe"]
-    assert alone["mean"] == pytest.approx(values.mean())
-    assert alone["high"] - alone["low"] == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
-    # Sixteen frames alike of each of 25 people say no more than one.
-    frames = [row(n, values[n // 16], person=str(n // 16)) for n in range(400)]
-    once = [row(n, values[n]) for n in range(25)]
-    assert summary(frames, draws=500, seed=0)["mpjpe"]["low"] == pytest.approx(summary(once, draws=500, seed=0)["mpjpe"]["low"])
-
-
-def test_unlike_rows_are_not_put_together():
-    rows = [row(2, 1.0), row(1, 2.0)]
-    text = rows_text(rows, protocol="a", name="n")
-    assert read_rows(text, protocol="a", name="n") == rows
-    assert [part.key for part in together(rows)] == ["k001", "k002"]
-    for changed, words in (({"protocol": "b"}, "rows of protocol a"), ({"name": "m"}, "rows of measurement n")):
-        with pytest.raises(ValueError, match=words):
-            read_rows(text, **({"protocol": "a", "name": "n"} | changed))
-    with pytest.raises(ValueError, match="no rows"):
-        read_rows("[]", protocol="a", name="n")
-    with pytest.raises(ValueError, match="1 pictures were measured twice"):
-        together([*rows, rows[0]])
-    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1}) != digest({"a": 1, "b": 3})
-    assert [len(part) for part in thirds([row(n, float(n)) for n in range(8)], "near").values()] == [3, 3, 2]
-
-
 def test_two_processes_find_exactly_what_one_finds(tmp_path):
     write_shard(tmp_path / "synthetic-test-000000.tar", range(5))
 
@@ -89,11 +54,11 @@ def test_two_processes_find_exactly_what_one_finds(tmp_path):
     assert done.returncode == 0, done.stderr
     _, half = run("half", "rank=0", "world=2")
     _, both = run("both", "rank=1", "world=2", f"beside=[{half / 'rows.json'}]")
-    for name in ("report.json", "report.html"):
-        assert (both / name).read_text() == (whole / name).read_text()
+    for name in ("rows.json", "report.json", "report.html", "report.png"):
+        assert (both / name).read_bytes() == (whole / name).read_bytes()
     report = json.loads((whole / "report.json").read_text())
-    assert report["summary"]["mpjpe"]["rows"] == 5
+    assert report["numbers"]["mpjpe"]["rows"] == 5
     assert report["protocol"]["hash"] in done.stdout
-    assert report["summary"]["pa_mpjpe"]["mean"] < report["summary"]["mpjpe"]["mean"]
+    assert report["numbers"]["pa_mpjpe"]["mean"] < report["numbers"]["mpjpe"]["mean"]
     twice, _ = run("twice", "protocol.split=train", f"beside=[{half / 'rows.json'}]")
     assert twice.returncode == 2 and len(twice.stderr.strip().splitlines()) == 1 and "rows of protocol" in twice.stderr

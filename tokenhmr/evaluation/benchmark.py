@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, final
 
 from tokenhmr.evaluation.gather import GENDERED, gather_pictures
 from tokenhmr.evaluation.joint_sets import JOINT_SETS, REGRESSORS, rows_of
-from tokenhmr.evaluation.measure import Rules, measure
+from tokenhmr.evaluation.measure import Rules, look, measure
 from tokenhmr.evaluation.people import UNITS
 from tokenhmr.evaluation.protocol import Findings, Material, Settings
 from tokenhmr.evaluation.report import make_report
@@ -80,7 +81,14 @@ class Benchmark:
         """A table for the screen, and the files of ``report.make_report``; a ``ValueError`` when no row can be measured."""
         rows, notes = measure(self.rules(), material)
         words = self.words() | {"used": dict(material.used)}
-        return make_report(rows, words=words, material=material, joints=JOINT_SETS[self.joints], notes=notes)
+        return make_report(
+            rows,
+            words=words,
+            material=material,
+            joints=JOINT_SETS[self.joints],
+            notes=notes,
+            look=partial(look, self.gender, material),
+        )
 
     def rules(self) -> Rules:
         """What decides about numbers."""

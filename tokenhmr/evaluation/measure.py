@@ -16,6 +16,8 @@ from tokenhmr.evaluation.joint_sets import JOINT_SETS, regress, rows_of
 from tokenhmr.evaluation.metrics import aligned_on, auc, inside, joint_angles, joint_errors, pck, procrustes
 from tokenhmr.evaluation.people import Row
 from tokenhmr.evaluation.protocol import Material
+from tokenhmr.evaluation.single import one_body, one_row, row_key
+from tokenhmr.evaluation.traits import answer_numbers, label_traits
 from tokenhmr.skeleton import JOINTS44, SMPL_PARENTS, subset
 from tokenhmr.structs import Batch, BodyOutput, Pose, Prediction
 
@@ -57,7 +59,7 @@ def measure(rules: Rules, material: Material) -> tuple[list[Row], tuple[str, ...
     material.model.eval()
     rows, without = [], 0
     for batch in material.batches:
-        for part in _singles(batch) if material.one_by_one else [batch]:
+        for part in (one_row(batch, place) for place in range(len(batch.key))) if material.one_by_one else [batch]:
             found = list(_rows(rules, part, material))
             rows += found
             without += len(part.key) - len(found)
@@ -68,29 +70,19 @@ def measure(rules: Rules, material: Material) -> tuple[list[Row], tuple[str, ...
     return rows, tuple(notes)
 
 
-def _singles(batch: Batch) -> Iterator[Batch]:
-    for place in range(len(batch.key)):
-        rows = slice(place, place + 1)
-        fields = {}
-        for field in dataclasses.fields(batch):
-            value = getattr(batch, field.name)
-            if isinstance(value, Pose):
-                value = Pose(global_orient=value.global_orient[rows], body=value.body[rows], betas=value.betas[rows])
-            elif value is not None:
-                value = value[rows]  # a tensor, or a tuple that may be empty
-            fields[field.name] = value
-        yield Batch(**fields)
+def look(gender: str, material: Material, batch: Batch) -> tuple[Prediction, BodyOutput]:
+    """What the model says of a batch, and the bodies that are true by the rule for gender; on the CPU."""
+    moved = batch.to(material.device)
+    with torch.inference_mode():
+        return material.model(moved.inputs).to("cpu"), true_bodies(moved, gender, material.bodies).to("cpu")
 
 
 def _rows(rules: Rules, batch: Batch, material: Material) -> Iterator[Row]:
-    moved = batch.to(material.device)
-    with torch.inference_mode():
-        prediction = material.model(moved.inputs).to("cpu")
-        truth = true_bodies(moved, rules.gender, material.bodies).to("cpu")
+    prediction, truth = look(rules.gender, material, batch)
     said, meant, has = compared(rules, batch, prediction, truth, material.regressors)
     errors = joint_errors(said.scored, meant.scored)
     numbers = _numbers(rules, batch, prediction, said, meant)
-    traits = _traits(batch, meant)
+    faces = material.body.faces.cpu().numpy()
     tracked = "accel" in rules.metrics
     for place in has.nonzero().flatten().tolist():
         mine = {name: float(values[place]) for name, (values, there) in numbers.items() if there[place]}
@@ -98,11 +90,11 @@ def _rows(rules: Rules, batch: Batch, material: Material) -> Iterator[Row]:
         if wrong:
             raise ValueError(f"{', '.join(wrong)} of {batch.dataset[place]}/{batch.key[place]} is no finite number")
         yield Row(
-            key=f"{batch.dataset[place]}/{batch.key[place]}",
+            key=row_key(batch, place),
             # Frames of one clip are not independent, whoever is drawn in its pose.
             person=f"{batch.dataset[place]}/{batch.track[place] or batch.key[place]}",
             numbers=mine,
-            traits={name: float(values[place]) for name, (values, there) in traits.items() if there[place]},
+            traits=label_traits(one_row(batch, place), one_body(truth, place), faces) if batch.has_pose[place] else {},
             joint_mm=errors[place].tolist(),
             said=_listed(said.skeleton, place),
             meant=_listed(meant.skeleton, place) if batch.has_pose[place] else [],
@@ -185,7 +177,12 @@ def _numbers(rules: Rules, batch: Batch, prediction: Prediction, said: Points, m
         angles = joint_angles(in_camera(prediction.pose), in_camera(batch.pose))
         found |= {"mpjae": (angles.mean(dim=1), batch.has_pose), "global_orient": (angles[:, 0], batch.has_pose)}
     found |= _flat_numbers(batch, prediction)
-    return {name: found[name] for name in rules.metrics if name in found}
+    asked = {name: found[name] for name in rules.metrics if name in found}
+    if said.skeleton is None or meant.skeleton is None:
+        return asked
+    # How answers go wrong is told whatever a protocol asks for.
+    ways = answer_numbers(said.skeleton, meant.skeleton)
+    return asked | {name: (values, batch.has_pose & values.isfinite()) for name, values in ways.items()}
 
 
 def _flat_numbers(batch: Batch, prediction: Prediction) -> NUMBERS:
@@ -198,22 +195,6 @@ def _flat_numbers(batch: Batch, prediction: Prediction) -> NUMBERS:
         "pck2d@0.1": (pck(found, flat, counts=counts, box_size=torch.ones(len(flat))), there),
         "auc2d@0.1": (auc(distance, most=AUC_2D, steps=21, counts=counts), there),
     }
-
-
-def _traits(batch: Batch, meant: Points) -> NUMBERS:
-    flat, known = batch.keypoints_2d[..., :2], batch.keypoints_2d[..., 2] > 0
-    seen = inside(batch.box_center[:, None] + flat * batch.box_size[:, None, None], batch.image_size)
-    everyone = torch.ones(len(batch.key), dtype=torch.bool)
-    traits: NUMBERS = {
-        "crop": ((known & ~seen).double().sum(dim=1) / known.sum(dim=1).clamp_min(1), everyone),
-        "near": (batch.box_size.double() / batch.image_size.amax(dim=1), everyone),
-    }
-    if meant.skeleton is not None:
-        bones = meant.skeleton[:, 1:] - meant.skeleton[:, list(SMPL_PARENTS[1:])]
-        rest = torch.eye(3, dtype=batch.pose.body.dtype).expand_as(batch.pose.body)
-        traits["foreshortening"] = (1 - (bones[..., :2].norm(dim=-1) / bones.norm(dim=-1)).mean(dim=1), batch.has_pose)
-        traits["rarity"] = (joint_angles(batch.pose.body, rest).mean(dim=1), batch.has_pose)
-    return traits
 
 
 def in_camera(pose: Pose) -> Float[Tensor, "*batch 24 3 3"]:

@@ -1,26 +1,23 @@
-"""From the rows of a measurement to what is read: lines, rows.json, report.json and a page."""
+"""From the rows of a measurement to what is read: lines for a screen, rows.json, report.json, report.html and report.png."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tokenhmr.evaluation.cases import Look, choose, draw_cases
 from tokenhmr.evaluation.clips import with_acceleration
-from tokenhmr.evaluation.people import Row, digest, read_rows, rows_text, summary, thirds, together
+from tokenhmr.evaluation.compare import compare
+from tokenhmr.evaluation.page import page
+from tokenhmr.evaluation.people import SCHEMA, Measurement, Row, digest, joined, joint_table, read_rows, rows_text, summary
+from tokenhmr.evaluation.poster import poster
 from tokenhmr.evaluation.protocol import Findings, Material
-from tokenhmr.evaluation.sheet import page, table
+from tokenhmr.evaluation.sheet import lines
+from tokenhmr.evaluation.slices import slice_table
 from tokenhmr.skeleton import SMPL_JOINTS
-
-TRAITS = {
-    "crop": "share of the joints that lie outside the picture",
-    "near": "side of the box in the picture's longer side: large where the person is near",
-    "foreshortening": "mean share of a bone's length that is lost in depth",
-    "rarity": "mean angle of the 23 body joints from the rest pose, degrees",
-}
 
 
 def make_report(
@@ -30,38 +27,48 @@ def make_report(
     material: Material,
     joints: Sequence[str] = SMPL_JOINTS,
     notes: Sequence[str] = (),
+    look: Look | None = None,
 ) -> Findings:
-    """A table for the screen, and rows.json, report.json and report.html, of these rows and those of other processes.
+    """The whole report of these rows, of those of other processes, and, where asked for, beside another model's.
 
-    ``words`` are all that the protocol says; their hash names it. ``joints`` names those of ``Row.joint_mm``; ``notes`` are for
-    the screen and the report. A ``ValueError`` when there is no row, or when the rows of
-    other processes are of another protocol, of other weights or of the same pictures.
+    ``words`` are all that the protocol says; their hash names it. ``joints`` are the names of ``Row.joint_mm``; ``notes``
+    are for the screen and the report. ``look`` says again what was measured of a batch of one: with it, cases are drawn. A ``ValueError`` when there is no row, and
+    for rows of other files that are of another protocol, of other weights, of the same pictures, or, for a comparison, of
+    other people.
     """
-    name, how, protocol = material.name, material.reporting, digest(words)
-    others = [
-        row for path in how.beside for row in read_rows(Path(path).read_text(encoding="utf-8"), protocol=protocol, name=name)
-    ]
-    rows = with_acceleration(together([*mine, *others]))
-    if not rows:
+    how = material.reporting
+    share = Measurement(protocol=digest(words), name=material.name, rows=list(mine))
+    shares = joined(share, [read_rows(Path(path)) for path in how.beside])
+    measured = replace(shares, rows=with_acceleration(shares.rows))
+    if not measured.rows:
         raise ValueError("no row with pose and shape: there is nothing to measure")
-    whole = summary(rows, draws=how.draws, seed=how.seed)
-    slices = {
-        trait: {part: summary(some, draws=how.draws, seed=how.seed) for part, some in thirds(rows, trait).items()}
-        for trait in TRAITS
-    }
-    errors = np.array([row.joint_mm for row in rows]).mean(axis=0)
+    chance = {"draws": how.draws, "seed": how.seed}
+    chosen = choose(measured.rows)
     report = {
-        "protocol": {**words, "hash": protocol}, "measured": name, "summary": whole, "slices": slices,
-        "joints_mm": dict(zip(joints, errors.tolist(), strict=True)), "notes": list(notes),
+        "schema": SCHEMA,
+        "measured": measured.name,
+        "notes": list(notes),
+        "protocol": {**words, "hash": measured.protocol},
+        "rows": len(measured.rows),
+        "clusters": len({row.person for row in measured.rows}),
+        "bootstrap": chance,
+        "numbers": summary(measured.rows, **chance),
+        "joints": joint_table(measured.rows, joints, **chance),
+        "slices": slice_table(measured.rows, **chance),
+        "cases": {name: [{"key": row.key, "numbers": row.numbers, "traits": row.traits} for row in rows]
+                  for name, rows in chosen.items()},
+        "comparison": None if how.compare is None else compare(measured, read_rows(Path(how.compare)), **chance),
     }  # fmt: skip
-    ranked = sorted(rows, key=lambda row: (row.numbers["pa_mpjpe"], row.key))
-    middle = len(ranked) // 2
-    cases = {"best": ranked[:4], "median": ranked[middle : middle + 4], "worst": ranked[-4:]}
+    pictures = {}
+    if look is not None and material.again is not None:
+        keys = [row.key for rows in chosen.values() for row in rows]
+        pictures = draw_cases(keys, again=material.again, look=look, faces=material.body.faces.cpu().numpy())
     return Findings(
-        lines=(f"{name}, protocol {protocol}, {len(rows)} pictures", *table(whole), *notes),
+        lines=tuple(lines(report)),
         files={
-            "rows.json": rows_text(mine, protocol=protocol, name=name),
+            "rows.json": rows_text(measured),
             "report.json": json.dumps(report, indent=1) + "\n",
-            "report.html": page(report, cases, TRAITS),
+            "report.html": page(report, pictures),
+            "report.png": poster(report, pictures),
         },
     )

@@ -46,7 +46,7 @@ class Pinhole:
     translation: Float64[np.ndarray, "3"]  # metres, added to points
     exact: bool  # it carries the 3D labels onto the 2D ones; otherwise it is the weak-perspective camera that comes nearest
 
-    def pixels(self, side: float) -> tuple[float, tuple[float, float]]:
+    def pixels(self, side: int) -> tuple[float, tuple[float, float]]:
         """Focal length and centre in pixels of a crop of that many."""
         return self.focal * side, ((self.center[0] + 0.5) * side, (self.center[1] + 0.5) * side)
 
@@ -54,9 +54,9 @@ class Pinhole:
 def find_camera(points: Float[Tensor, "point 3"], seen: Float[Tensor, "point 3"]) -> Pinhole:
     """The camera that saw ``points`` (metres, camera axes, any origin) at ``seen`` (crop coordinates, confidence).
 
-    Multiplied out, u (Z + t_z) = f (X + t_x) + c_x (Z + t_z) is linear in t_z, f, c_x, c_y, f t_x + c_x t_z and f t_y + c_y t_z:
-    labels that are exact give their camera back. Where it misses a joint by more than ``EXACT`` the labels are not exact, and
-    the weak-perspective camera nearest to them stands in, at the distance that the crop's camera assumes.
+    Multiplied out, u (Z + t_z) = f (X + t_x) + c_x (Z + t_z) is linear in t_z, f, c_x, c_y, f t_x + c_x t_z and
+    f t_y + c_y t_z: labels that are exact give their camera back. Where it misses a joint by more than ``EXACT`` the labels
+    are not exact, and the weak-perspective camera nearest to them stands in, as far away as the crop's camera is.
     """
     known = seen[:, 2] > 0
     x, y, z = points[known].double().unbind(dim=1)
@@ -88,10 +88,10 @@ def label_traits(batch: Batch, truth: BodyOutput, faces: Integer[np.ndarray, "fa
     """The traits of a batch of one, from its labels and their body alone; what the labels do not say is not there.
 
     ``crop``: share of the 24 joints outside the picture. ``distance``: metres from the camera to the pelvis joint, along z.
-    ``occlusion``: share of the skin turned to the camera that the body itself hides. ``rarity``: mean angle of the 21 joints to
-    the nearest key pose or its mirror, degrees. ``foreshortening``: mean 2D length of the limbs' bones over their 3D length, 1 in
-    the picture plane. ``ambiguity``: PA-MPJPE between the skeleton and its mirror in depth, which has the same weak-perspective
-    2D joints, mm. ``facing``: degrees from facing the camera (0) to turning the back on it (180).
+    ``occlusion``: share of the skin turned to the camera that the body itself hides. ``rarity``: mean angle of the 21 joints
+    to the nearest key pose or its mirror, degrees. ``foreshortening``: mean 2D length of the limbs' bones over their 3D
+    length, 1 in the picture plane. ``ambiguity``: PA-MPJPE between the skeleton and its mirror in depth, which has the same
+    weak-perspective 2D joints, mm. ``facing``: degrees from facing the camera (0) to turning the back on it (180).
     """
     camera = find_camera(truth.joints[0], batch.keypoints_2d[0])
     skeleton = truth.skeleton.double()
