@@ -1,4 +1,4 @@
-"""What becomes of rows: files that can be read again, comparisons of the same people, a report whose every key is documented."""
+"""What becomes of rows: files that can be read again, comparisons of the same people, reports whose keys are documented."""
 
 import io
 import json
@@ -8,25 +8,30 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
-from tokenhmr.evaluation.synthetic import Synthetic, look
 
 from tests.conftest import ROOT
 from tests.pictures import sample_files, write_tar
 from tokenhmr.body import load_body
 from tokenhmr.data.batches import held_out_batches
 from tokenhmr.data.sources import Source
+from tokenhmr.evaluation.benchmark import Benchmark
 from tokenhmr.evaluation.cases import choose, strip
 from tokenhmr.evaluation.compare import compare, verdict
 from tokenhmr.evaluation.image import MeanPose
+from tokenhmr.evaluation.measure import look
 from tokenhmr.evaluation.people import Measurement, Row, digest, joined, read_rows, rows_text, summary, together
 from tokenhmr.evaluation.poster import poster
 from tokenhmr.evaluation.protocol import Material, Reporting
+from tokenhmr.evaluation.report import make_report
 from tokenhmr.evaluation.single import one_row
-from tokenhmr.synthesis.labels import exact  # noqa: F401
+from tokenhmr.rotations import axis_angle_to_matrix
+from tokenhmr.structs import Pose
 
 CHANCE = {"draws": 200, "seed": 0}
-WORDS = dict.fromkeys(("dataset", "split", "joints", "alignment", "gender", "boxes", "units"), "of a test")
+YAML = yaml.safe_load((ROOT / "configs" / "protocol" / "synthetic.yaml").read_text(encoding="utf-8"))
+PROTOCOL = Benchmark(**{name: value for name, value in YAML.items() if name != "_target_"})
 
 
 def row(number, value, *, person=None, **numbers):
@@ -90,7 +95,8 @@ def test_slices_are_compared_on_their_own_people():
 @pytest.mark.parametrize(
     ("name", "low", "high", "wanted"),
     [
-        ("mpjpe", -2, -1, "better"), ("mpjpe", 1, 2, "worse"), ("mpjpe", -1, 1, "undecided"), ("mpjpe", None, None, "undecided"),
+        ("mpjpe", -2.0, -1.0, "better"), ("mpjpe", 1.0, 2.0, "worse"), ("mpjpe", -1.0, 1.0, "undecided"),
+        ("mpjpe", None, None, "undecided"),
         ("pck2d@0.1", 0.1, 0.2, "better"), ("pck2d@0.1", -0.2, -0.1, "worse"), ("turned", 0.1, 0.2, "worse"),
         ("limb_flip", -0.2, -0.1, "better"),
     ],
@@ -145,17 +151,15 @@ def material(body, tmp_path_factory):
         return held_out_batches(sources=[source], batch_size=3)
 
     return Material(
-        model=MeanPose.of(again(), body=body), batches=again(), body=body, device="cpu", name="noise <with> a mean pose",
+        model=MeanPose.of(again(), body=body), batches=again(), body=body, bodies={"neutral": body}, device="cpu",
+        name="noise <with> a mean pose",
         again=again, reporting=Reporting(draws=100),
     )  # fmt: skip
 
 
 def projected(body, fields):
-    single = torch.tensor(fields["pose"])[None]
-    from tokenhmr.rotations import axis_angle_to_matrix
-    from tokenhmr.structs import Pose
-
-    rotations = axis_angle_to_matrix(single.float())
+    """2D labels by a camera 4 metres away: the exact picture of the 3D ones."""
+    rotations = axis_angle_to_matrix(torch.tensor(fields["pose"]).float()[None])
     joints = body(Pose(global_orient=rotations[:, 0], body=rotations[:, 1:], betas=torch.zeros(1, 10))).joints[0].numpy()
     pixels = 32 + 90 * joints[:, :2] / (joints[:, 2:] + 4) + (0, -6)
     return np.hstack([pixels, np.ones((44, 1))]).tolist()
@@ -163,12 +167,12 @@ def projected(body, fields):
 
 @pytest.fixture(scope="module")
 def findings(material):
-    return Synthetic(**WORDS)(material)
+    return PROTOCOL(material)
 
 
 def test_strips_show_answer_and_truth_where_they_are(material, body):
     batch = one_row(next(iter(material.again())), 0)
-    said, meant = look(material, batch)
+    said, meant = look("neutral", material, batch)
     drawn = strip(batch, said, meant, body.faces.numpy())
     assert drawn.shape == (256, 5 * 256 + 3 * 4, 3)
     crop, answer, truth, side = (
@@ -197,7 +201,10 @@ def test_a_report_of_pictures_has_all_its_files(findings, material):
     assert set(findings.files) == {"rows.json", "report.json", "report.html", "report.png"}
     report = json.loads(findings.files["report.json"])
     assert (report["rows"], report["clusters"], report["measured"]) == (7, 3, material.name)
-    assert report["protocol"]["hash"] == digest(WORDS) and report["numbers"]["global_orient"]["unit"] == "degrees"
+    assert (
+        report["protocol"]["hash"] == digest(PROTOCOL.words() | {"used": {}})
+        and report["numbers"]["global_orient"]["unit"] == "degrees"
+    )
     assert len(report["joints"]) == 24 and report["joints"]["pelvis"]["mean"] == 0
     means = [found["mean"] for found in report["joints"].values()]
     assert np.mean(means) == pytest.approx(report["numbers"]["mpjpe"]["mean"])
@@ -216,8 +223,10 @@ def test_another_model_is_set_beside(findings, material, tmp_path):
     other = tmp_path / "rows.json"
     text = json.loads(findings.files["rows.json"])
     other.write_text(json.dumps(text | {"name": "the other"}))
-    beside = replace(material, batches=material.again(), reporting=Reporting(draws=100, compare=str(other)))
-    found = Synthetic(**WORDS)(beside)
+    mine = tmp_path / "mine.json"
+    mine.write_text(findings.files["rows.json"])
+    beside = replace(material, reporting=Reporting(draws=100, compare=str(other)))
+    found = make_report(read_rows(mine).rows, words=PROTOCOL.words() | {"used": {}}, material=beside)
     report = json.loads(found.files["report.json"])
     assert report["comparison"]["other"] == "the other"
     assert {one["verdict"] for one in report["comparison"]["numbers"].values()} == {"undecided"}

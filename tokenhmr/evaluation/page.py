@@ -176,7 +176,7 @@ def interval_drawing(found: Mapping[str, Any], low: float, high: float, *, zero:
 
     middle, shapes = _HIGH / 2, []
     if zero:
-        shapes.append(f'<line x1="{place(0):.1f}" y1="0" x2="{place(0):.1f}" y2="{_HIGH}" stroke="#bbb"/>')
+        shapes.append(f'<line x1="{place(0.0):.1f}" y1="0" x2="{place(0.0):.1f}" y2="{_HIGH}" stroke="#bbb"/>')
     if found["low"] is not None:
         ends = f'x1="{place(found["low"]):.1f}" y1="{middle}" x2="{place(found["high"]):.1f}" y2="{middle}"'
         shapes.append(f'<line {ends} stroke="#4a6fa5" stroke-width="3"/>')

@@ -26,8 +26,8 @@ WORDS = {
     "mpjpe": "MPJPE", "pa_mpjpe": "PA-MPJPE", "pve": "PVE", "pa_pve": "PA-PVE", "mpjae": "MPJAE, joint angles in camera axes",
     "global_orient": "Global orientation", "pck3d@150": "PCK 3D at 150 mm", "auc3d@150": "AUC 3D, 0 to 150 mm",
     "pck2d@0.1": "PCK 2D at a tenth of the box", "auc2d@0.1": "AUC 2D, 0 to a tenth of the box",
-    "accel": "Acceleration error", "across": "24 joints, across the line of sight", "depth": "24 joints, along the line of sight",
-    "turned": "Front and back mixed up", "limb_flip": "Limbs reversed in depth",
+    "accel": "Acceleration error", "across": "24 joints, across the line of sight",
+    "depth": "24 joints, along the line of sight", "turned": "Front and back mixed up", "limb_flip": "Limbs reversed in depth",
 }  # fmt: skip
 
 

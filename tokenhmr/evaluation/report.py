@@ -31,10 +31,10 @@ def make_report(
 ) -> Findings:
     """The whole report of these rows, of those of other processes, and, where asked for, beside another model's.
 
-    ``words`` are all that the protocol says; their hash names it. ``joints`` are the names of ``Row.joint_mm``; ``notes``
-    are for the screen and the report. ``look`` says again what was measured of a batch of one: with it, cases are drawn. A ``ValueError`` when there is no row, and
-    for rows of other files that are of another protocol, of other weights, of the same pictures, or, for a comparison, of
-    other people.
+    ``words`` are all that the protocol says; their hash names it. ``joints`` are the names of ``Row.joint_mm``; ``notes`` are
+    for the screen and the report. ``look`` says again what was measured of a batch of one: with it, cases are drawn. A
+    ``ValueError`` when there is no row, and for rows of other files that are of another protocol, of other weights, of the same
+    pictures, or, for a comparison, of other people.
     """
     how = material.reporting
     share = Measurement(protocol=digest(words), name=material.name, rows=list(mine))
