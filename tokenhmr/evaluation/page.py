@@ -28,8 +28,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; } h3 { fon
 table { border-collapse: collapse; } th, td { padding: 2px 12px 2px 0; text-align: right; border-bottom: 1px solid #e6e6e6; }
 th:first-child, td:first-child { text-align: left; font-weight: normal; } thead th { font-weight: 600; }
 td svg { display: block; } .small { color: #8a6d00; } .note { color: #555; max-width: 60rem; }
-th, td { white-space: nowrap; } th:first-child { min-width: 17rem; } th:nth-child(n+2) { min-width: 5rem; }
-td:last-child { min-width: 5rem; }
+td { white-space: nowrap; } td:first-child { white-space: normal; } .wide { overflow-x: auto; }
+th:first-child { width: 14rem; } th:nth-child(n+2) { width: 5rem; } thead th { vertical-align: bottom; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; } figcaption { color: #555; font-size: 14px; }
 .better { color: #006b3c; } .worse { color: #a32020; }
 """
@@ -188,7 +188,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Cells are HTML already."""
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _sentence(words: str) -> str:
