@@ -60,5 +60,5 @@ def test_two_processes_find_exactly_what_one_finds(tmp_path):
     assert report["numbers"]["mpjpe"]["rows"] == 5
     assert report["protocol"]["hash"] in done.stdout
     assert report["numbers"]["pa_mpjpe"]["mean"] < report["numbers"]["mpjpe"]["mean"]
-    twice, _ = run("twice", "protocol.split=train", f"beside=[{half / 'rows.json'}]")
-    assert twice.returncode == 2 and len(twice.stderr.strip().splitlines()) == 1 and "rows of protocol" in twice.stderr
+    other, _ = run("other", "protocol.split=train", f"compare={half / 'rows.json'}")
+    assert other.returncode == 2 and len(other.stderr.strip().splitlines()) == 1 and "not comparable" in other.stderr

@@ -24,7 +24,7 @@ from tokenhmr.evaluation.measure import look
 from tokenhmr.evaluation.people import Measurement, Row, digest, joined, read_rows, rows_text, summary, together
 from tokenhmr.evaluation.poster import poster
 from tokenhmr.evaluation.protocol import Material, Reporting
-from tokenhmr.evaluation.report import make_report
+from tokenhmr.evaluation.report import check_others, make_report
 from tokenhmr.evaluation.single import one_row
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.structs import Pose
@@ -232,6 +232,24 @@ def test_another_model_is_set_beside(findings, material, tmp_path):
     assert {one["verdict"] for one in report["comparison"]["numbers"].values()} == {"undecided"}
     assert 'id="comparison"' in found.files["report.html"] and "minus the other, on the same people" in found.lines
     assert documented(report)
+
+
+def test_files_of_others_are_refused_before_anything_is_measured(findings, material, tmp_path):
+    def never():
+        raise AssertionError("measured")
+        yield
+
+    mine, words = tmp_path / "rows.json", PROTOCOL.words() | {"used": {}}
+    mine.write_text(findings.files["rows.json"])
+    check_others(words, replace(material, reporting=Reporting(beside=(str(mine),), compare=str(mine))))
+    mine.write_text(json.dumps(json.loads(mine.read_text()) | {"protocol": "b"}))
+    for how, complaint in (
+        (Reporting(compare=str(mine)), "measured by protocol b"),
+        (Reporting(beside=(str(mine),)), "rows of protocol b"),
+        (Reporting(compare=str(tmp_path / "nowhere.json")), "nowhere.json"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=complaint):
+            PROTOCOL(replace(material, batches=never(), reporting=how))
 
 
 def test_every_key_of_the_files_is_documented(findings):

@@ -12,7 +12,7 @@ from tokenhmr.evaluation.joint_sets import JOINT_SETS, REGRESSORS, rows_of
 from tokenhmr.evaluation.measure import Rules, look, measure
 from tokenhmr.evaluation.people import UNITS
 from tokenhmr.evaluation.protocol import Findings, Material, Settings
-from tokenhmr.evaluation.report import make_report
+from tokenhmr.evaluation.report import check_others, make_report
 
 TRUTHS = {
     "annotated": "joints of the annotation",
@@ -79,8 +79,9 @@ class Benchmark:
 
     def __call__(self, material: Material) -> Findings:
         """A table for the screen, and the files of ``report.make_report``; a ``ValueError`` when no row can be measured."""
-        rows, notes = measure(self.rules(), material)
         words = self.words() | {"used": dict(material.used)}
+        check_others(words, material)
+        rows, notes = measure(self.rules(), material)
         return make_report(
             rows,
             words=words,

@@ -25,8 +25,7 @@ def compare(this: Measurement, other: Measurement, *, draws: int, seed: int) -> 
     A ``ValueError`` names the protocols where they are unlike, and the people whom only one of the two has seen or of whom the
     two hold different things to be true.
     """
-    if this.protocol != other.protocol:
-        raise ValueError(f"{other.name} was measured by protocol {other.protocol}, this by {this.protocol}: not comparable")
+    same_protocol(this, other)
     theirs = {row.key: row for row in other.rows}
     _refuse("only one of the two measurements has", {row.key for row in this.rows} ^ set(theirs))
     pairs = [(row, theirs[row.key]) for row in this.rows]
@@ -45,6 +44,12 @@ def compare(this: Measurement, other: Measurement, *, draws: int, seed: int) -> 
         "numbers": _differences(pairs, UNITS, draws=draws, seed=seed),
         "slices": {name: parts for name, parts in slices.items() if any(parts.values())},
     }
+
+
+def same_protocol(this: Measurement, other: Measurement) -> None:
+    """A ``ValueError`` names the hashes where the two are unlike."""
+    if this.protocol != other.protocol:
+        raise ValueError(f"{other.name} was measured by protocol {other.protocol}, this by {this.protocol}: not comparable")
 
 
 def verdict(name: str, low: float | None, high: float | None) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
+from scipy import special
 
 SMALL_ROWS, SMALL_CLUSTERS = 30, 10  # fewer of either: the slice is marked as small
 _AT_ONCE = 4_000_000  # drawn clusters that are held in memory
@@ -62,8 +62,8 @@ def estimate(values: Float[np.ndarray, " row"], clusters: Sequence[str], *, draw
 
 def level(clusters: int) -> float:
     """The share of drawn means that is left out at each end: 0.025 for many clusters, less for few; 2 clusters at least."""
-    reach = stats.t.ppf((1 + _COVERED) / 2, clusters - 1) * np.sqrt(clusters / (clusters - 1))
-    return float(stats.norm.cdf(-reach))
+    reach = special.stdtrit(clusters - 1, (1 + _COVERED) / 2) * np.sqrt(clusters / (clusters - 1))
+    return float(special.ndtr(-reach))
 
 
 def _drawn_means(

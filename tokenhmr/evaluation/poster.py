@@ -42,7 +42,7 @@ def poster(report: Mapping[str, Any], strips: Mapping[str, UInt8[np.ndarray, "_ 
         sheet.paste(picture, (_EDGE, top + _LINE + 4))
         top += picture.height + 2 * _LINE
     held = io.BytesIO()
-    sheet.save(held, format="PNG", optimize=True)
+    sheet.save(held, format="PNG")
     return held.getvalue()
 
 

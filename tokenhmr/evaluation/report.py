@@ -10,7 +10,7 @@ from typing import Any
 
 from tokenhmr.evaluation.cases import Look, choose, draw_cases
 from tokenhmr.evaluation.clips import with_acceleration
-from tokenhmr.evaluation.compare import compare
+from tokenhmr.evaluation.compare import compare, same_protocol
 from tokenhmr.evaluation.page import page
 from tokenhmr.evaluation.people import SCHEMA, Measurement, Row, digest, joined, joint_table, read_rows, rows_text, summary
 from tokenhmr.evaluation.poster import poster
@@ -18,6 +18,18 @@ from tokenhmr.evaluation.protocol import Findings, Material
 from tokenhmr.evaluation.sheet import lines
 from tokenhmr.evaluation.slices import slice_table
 from tokenhmr.skeleton import SMPL_JOINTS
+
+
+def check_others(words: Mapping[str, Any], material: Material) -> None:
+    """Refuse files of other processes and of another model before anything is measured, where they can be refused already.
+
+    Raises ``FileNotFoundError`` for one that is not there, ``ValueError`` for one that is of another protocol or no rows.
+    """
+    protocol = digest(words)
+    share = Measurement(protocol=protocol, name=material.name, rows=[])
+    joined(share, [read_rows(Path(path)) for path in material.reporting.beside])
+    if material.reporting.compare is not None:
+        same_protocol(share, read_rows(Path(material.reporting.compare)))
 
 
 def make_report(
