@@ -3,12 +3,13 @@
 python benchmarks/demo_pages.py                       all of them; or the names of some
 python benchmarks/demo_pages.py files --three node_modules/three
 
-Some need what is not everywhere: ``viewer`` and ``files`` Chromium, ``files`` also the npm package three, ``renderer``
+Some need what is not everywhere: ``viewer``, ``files``, ``habits`` Chromium, ``files`` also the npm package three, ``renderer``
 PyTorch3D, ``onnx`` the extra [onnx]. Pictures of what is missing stay as they are, and it is said.
 """
 
 import argparse
 import functools
+import html
 import http.server
 import subprocess
 import sys
@@ -198,11 +199,42 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+def habits(work: Path) -> dict[str, np.ndarray]:
+    """What a run with a bad input says, its repetition for scripts, and the doctor: as a terminal shows it."""
+    (work / "empty.jpg").write_bytes(b"")
+    ask = f"demo clip/crossing.png empty.jpg {BOXES} --out said"
+    shown = []
+    for command in (ask, f"{ask} --json", "doctor empty.jpg clip/clip.mp4"):
+        done = subprocess.run(
+            [sys.executable, "-m", "tokenhmr", *command.split()],
+            cwd=work,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        shown.append(f"$ tokenhmr {command}\n{done.stdout}".replace(str(work.resolve()), "~").replace(str(ROOT), "~/tokenhmr"))
+    text = "\n".join(shown)
+    sys.stdout.write(text)
+    (work / "terminal.html").write_text(
+        "<!doctype html><meta charset='utf-8'><body style='margin: 0; background: #16181c'>"
+        "<pre style='margin: 0; padding: 12px; color: #d8dce2; font: 13px/18px monospace; white-space: pre-wrap'>"
+        f"{html.escape(text)}</pre>"
+    )
+    wide = 1100
+    with Chromium(work / "profile", size=(wide, 400)) as page:
+        page.open((work / "terminal.html").as_uri())
+        page.until("document.querySelector('pre') !== null")
+        high = round(page.run("document.querySelector('pre').getBoundingClientRect().height"))
+        page.call("Emulation.setDeviceMetricsOverride", width=wide, height=high, deviceScaleFactor=1, mobile=False)
+        return {"habits": page.screenshot()}
+
+
 def pages(three: Path | None) -> dict[str, Callable[[Path], dict[str, np.ndarray]]]:
     by_three = functools.partial(files, three=three)
     return {
         "samples": samples, "boxes": boxes, "clip": clip, "camera": camera, "files": by_three, "viewer": viewer,
-        "refine": refine, "onnx": onnx, "renderer": renderer, "private": private,
+        "refine": refine, "onnx": onnx, "renderer": renderer, "habits": habits, "private": private,
     }  # fmt: skip
 
 

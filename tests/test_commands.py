@@ -130,6 +130,7 @@ def test_the_doctor_looks_at_files(tmp_path, capsys):
     files = {line.split(": ")[0].split()[1]: line for line in lines[lines.index("your files") + 1 :] if str(tmp_path) in line}
     assert "a video of 3 frames, 96x64, 30 frames a second" in files[str(video)]
     assert files[str(tmp_path / "bad.jpg")].strip().startswith("NO") and "empty" in files[str(tmp_path / "bad.jpg")]
+    assert "BadPicture" not in files[str(tmp_path / "bad.jpg")], "a sentence, not the class of an error"
     assert any("a picture of 512x512 pixels" in line for line in lines)
 
 

@@ -128,7 +128,9 @@ def _try(check: Callable[[], str]) -> Finding:
     try:
         return Finding(state=GOOD, line=check())
     except Exception as error:  # whatever it is, it is told in one line, and the rest is looked at
-        return Finding(state=BROKEN, line=" ".join(f"{type(error).__name__}: {error}".split())[:300])
+        said = isinstance(error, (OSError, ValueError))  # of our own checks: a sentence, whose class says nothing more
+        line = str(error) if said else f"{type(error).__name__}: {error}"
+        return Finding(state=BROKEN, line=" ".join(line.split())[:300])
 
 
 def _file(path: Path) -> Finding:
