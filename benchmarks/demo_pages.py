@@ -17,14 +17,14 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # the browser of the tests
+sys.path.insert(0, str(ROOT))
 
-from tests.chromium import Chromium  # noqa: E402
 from tokenhmr.camera import CROP_FOCAL, CROP_SIDE  # noqa: E402
 from tokenhmr.demo.view import HOST  # noqa: E402
 from tokenhmr.render import contact_sheet, draw_points, overlay, save_picture, side_view  # noqa: E402
@@ -48,6 +48,13 @@ def demo(work: Path, command: str) -> None:
     sys.stdout.write(f"tokenhmr demo {command}\n{done.stdout}{done.stderr}")
     if done.returncode:
         raise Missing(done.stderr.strip())
+
+
+def browser(work: Path, size: tuple[int, int]) -> Any:
+    """That of the tests, which need pytest."""
+    from tests.chromium import Chromium
+
+    return Chromium(work / "profile", size=size)
 
 
 def picture(path: Path) -> np.ndarray:
@@ -160,7 +167,7 @@ def onnx(work: Path) -> dict[str, np.ndarray]:
 def viewer(work: Path) -> dict[str, np.ndarray]:
     if not (work / "clips").exists():
         clip(work)
-    with Chromium(work / "profile", size=(1100, 560)) as page:
+    with browser(work, (1100, 560)) as page:
         page.open((work / "clips" / "clip" / "viewer.html").as_uri())
         page.until("document.body?.dataset.ready !== undefined")
         page.run(f"tokenhmr.state.row = {SHOWN[2]}; tokenhmr.show()")
@@ -180,7 +187,7 @@ def files(work: Path, three: Path | None) -> dict[str, np.ndarray]:
     (folder / "three").symlink_to(three.resolve())
     (folder / "index.html").write_text((ROOT / "benchmarks" / "demo_three.html").read_text())
     handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer((HOST, 0), handler) as server, Chromium(work / "profile", size=CELL) as page:
+    with http.server.ThreadingHTTPServer((HOST, 0), handler) as server, browser(work, CELL) as page:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page.open(f"http://{HOST}:{server.server_port}/")
         page.until("window.show !== undefined", seconds=60)
@@ -222,7 +229,7 @@ def habits(work: Path) -> dict[str, np.ndarray]:
         f"{html.escape(text)}</pre>"
     )
     wide = 1100
-    with Chromium(work / "profile", size=(wide, 400)) as page:
+    with browser(work, (wide, 400)) as page:
         page.open((work / "terminal.html").as_uri())
         page.until("document.querySelector('pre') !== null")
         high = round(page.run("document.querySelector('pre').getBoundingClientRect().height"))
