@@ -24,7 +24,6 @@ from tokenhmr.models.pretrained import ImageModel, load, load_tokenizer, read_co
 from tokenhmr.resources import data_list_path
 from tokenhmr.structs import Batch
 from tokenhmr.synthesis import synthesize
-from tokenhmr.training.average import Average
 from tokenhmr.training.best import Best
 from tokenhmr.training.course import follow, make_checkpoints, read_pace
 from tokenhmr.training.lifting import JointBatches, Lifter
@@ -32,6 +31,7 @@ from tokenhmr.training.memory import compile_blocks, recompute_blocks
 from tokenhmr.training.pictures import prediction_grid
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
 from tokenhmr.training.seen import Seen
+from tokenhmr.training.sharded import make_average, prepare
 from tokenhmr.training.start import take_backbone
 
 EVALUATION_BATCH = 32
@@ -203,14 +203,14 @@ def train(config: DictConfig) -> None:
     objective = instantiate(config.loss).to(accelerator.device)
     optimizer = instantiate(config.optimizer)(plain)
     schedule = instantiate(config.schedule)(optimizer, steps=config.steps)
-    average = Average(model=plain, decay=config.average)
+    average = make_average(accelerator, model=plain, decay=config.average)
     share = config.batch_size // (world * config.accumulate)
     checkpoints = make_checkpoints(
         accelerator=accelerator, folder=folder, model=plain, optimizer=optimizer, schedule=schedule, average=average,
         keep=config.keep, place={"accumulate": config.accumulate},  # the ledger knows the rest
     )  # fmt: skip
     start = checkpoints.resume(config.resume)
-    model, optimizer = accelerator.prepare(learner_of(config, plain), optimizer)
+    model, optimizer = prepare(accelerator, learner_of(config, plain), optimizer)
     average.to(accelerator.device)
     begun = start * config.accumulate
     batches = train_batches(
@@ -232,6 +232,7 @@ def train(config: DictConfig) -> None:
         run.say(f"a step takes {config.batch_size} pictures: {world} processes x {config.accumulate} batches of {share}")
 
         def evaluate(step: int) -> bool:
+            average.collect()
             scores = measure_all(config, average.weights, pictures, run, limit=config.evaluate_pictures)
             run.write(step, {f"val/{name}": value for name, value in scores.items()})
             run.say(f"step {step}: {show(scores)}")

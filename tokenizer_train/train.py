@@ -28,6 +28,7 @@ from tokenhmr.training.best import Best
 from tokenhmr.training.course import follow, make_checkpoints, read_pace
 from tokenhmr.training.motion import PoseBatches
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
+from tokenhmr.training.sharded import in_pieces
 
 SPLITS = ("train", "val", "test")
 
@@ -63,6 +64,8 @@ def train(config: DictConfig) -> None:
     """Read, build, resume, fit, measure the best weights once on the test split."""
     folder = Path(config.out)
     accelerator = make_accelerator(precision=config.precision, folder=folder, trackers=config.trackers)
+    if in_pieces(accelerator):
+        raise ValueError("a tokenizer is too small for FSDP to pay: train it by configs/accelerate/ddp.yaml")
     if config.batch_size % config.accumulate:
         raise ValueError(f"a batch of {config.batch_size} cannot be accumulated in {config.accumulate} equal parts")
     torch.manual_seed(config.seed)

@@ -35,6 +35,9 @@ class Average(Generic[Model]):
         if self.averaged is not None:
             self.averaged.to(device)
 
+    def collect(self) -> None:
+        """Before ``weights`` are looked at, on every process: nothing to do where each of them holds all weights."""
+
     def update(self, step: int) -> None:
         """After a step of the optimizer."""
         del step

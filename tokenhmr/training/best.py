@@ -16,7 +16,7 @@ class Best:
         self,
         *,
         folder: Path,
-        metrics: Sequence[str],  # lower is better
+        metrics: Sequence[str],  # lower is better; with a minus before the name, higher
         patience: int | None,  # steps without a better one after which ``offer`` says to stop; None: never
         saved: Mapping[str, Any] | None,  # what config.json in the folder says of the training, in a run that goes on
         save: Save,
@@ -35,7 +35,8 @@ class Best:
         return self.patience is None or step - self.step < self.patience
 
     def _error(self, scores: Mapping[str, float]) -> float:
-        unknown = [name for name in self.metrics if name not in scores]
+        signs = {name.removeprefix("-"): -1 if name.startswith("-") else 1 for name in self.metrics}
+        unknown = [name for name in signs if name not in scores]
         if unknown:
             raise ValueError(f"best_by: no metric {', '.join(unknown)}; there are {', '.join(scores)}")
-        return sum(scores[name] for name in self.metrics)
+        return sum(sign * scores[name] for name, sign in signs.items())

@@ -17,8 +17,9 @@ from tokenhmr.structs import Batch, Loss, PoseBatch
 from tokenhmr.training.average import Average
 from tokenhmr.training.checkpoints import Checkpoints, Stateful
 from tokenhmr.training.guard import BadSteps
-from tokenhmr.training.loop import fit
+from tokenhmr.training.loop import Group, fit
 from tokenhmr.training.run import Run, digest_of
+from tokenhmr.training.sharded import ShardedAverage, Whole, in_pieces
 from tokenhmr.training.stopping import StopRequest
 
 
@@ -47,7 +48,7 @@ def make_checkpoints(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
-    average: Average,
+    average: Average | ShardedAverage,
     keep: int,
     place: Mapping[str, Any],  # what decides the order of the samples
 ) -> Checkpoints:
@@ -55,6 +56,9 @@ def make_checkpoints(
     parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "average": average}
     if accelerator.scaler is not None:
         parts["scaler"] = accelerator.scaler
+    if in_pieces(accelerator):
+        keep_whole = accelerator.is_main_process
+        parts |= {name: Whole(part=parts[name], keep=keep_whole) for name in ("model", "optimizer", "average")}
     place = {"processes": accelerator.num_processes} | dict(place)
     return Checkpoints(folder=folder, keep=keep, parts=parts, place=place, say=accelerator.print)
 
@@ -70,7 +74,7 @@ def follow(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     batches: Iterable[Batch | PoseBatch],
     checkpoints: Checkpoints,
-    average: Average,
+    average: Average | ShardedAverage,
     evaluate: Callable[[int], bool],
     saving: Callable[[int], None] = lambda _: None,  # on every process, before each checkpoint
     pace: Pace,
@@ -82,10 +86,20 @@ def follow(
         checkpoint=checkpoints.write if run.main else None, digest=lambda: digest_of(plain).hex(), say=run.say,
     )  # fmt: skip
 
+    def collect() -> None:
+        for part in checkpoints.parts.values():
+            if isinstance(part, Whole):
+                part.collect()
+
     def save(step: int) -> None:
         saving(step)
+        collect()
         if run.main:
             checkpoints.save(step)
+
+    def bad_step(step: int, group: Group, loss: float, gradient: float) -> None:
+        collect()
+        bad(step, group, loss, gradient)
 
     def report(step: int, loss: Loss, scalars: dict[str, float]) -> None:
         run.report(step, loss, scalars | {"bad_steps": float(bad.count)})
@@ -94,7 +108,7 @@ def follow(
         end = fit(
             accelerator=accelerator, model=model, objective=objective, batches=batches, optimizer=optimizer, schedule=schedule,
             steps=pace.steps, clip=pace.clip, seed=pace.seed, save_every=pace.save_every, evaluate_every=pace.evaluate_every,
-            accumulate=pace.accumulate, report=report, save=save, evaluate=evaluate, bad_step=bad, stepped=average.update,
+            accumulate=pace.accumulate, report=report, save=save, evaluate=evaluate, bad_step=bad_step, stepped=average.update,
             stopped=stopped, start=start,
         )  # fmt: skip
     accelerator.wait_for_everyone()

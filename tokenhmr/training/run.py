@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from tokenhmr.render import save_picture
 from tokenhmr.structs import Loss
+from tokenhmr.training.sharded import asked_for_pieces, full_precision_plugin
 
 
 class Run:
@@ -189,10 +190,11 @@ def _step_of(line: str) -> float:
 
 
 def digest_of(model: nn.Module) -> bytes:
-    """Eight bytes that name exactly these parameters and buffers."""
+    """Eight bytes that name exactly these parameters and buffers; of a model in pieces, those of this process."""
     digest = hashlib.blake2b(digest_size=8)
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
+        value = value.to_local() if hasattr(value, "to_local") else value
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.digest()
 
@@ -205,12 +207,18 @@ def weights_agree(accelerator: Accelerator, model: nn.Module) -> bool:
     return bool((everywhere == number).all())
 
 
-def make_accelerator(*, precision: str, folder: Path, trackers: Sequence[str] = ("tensorboard",)) -> Accelerator:
+def make_accelerator(*, precision: str | None, folder: Path, trackers: Sequence[str] = ("tensorboard",)) -> Accelerator:
     """An Accelerator that also joins several processes on machines without an accelerator.
 
-    Started by torchrun on such a machine, it has to be told that CPUs are meant, else every process trains alone.
+    Started by torchrun on such a machine, it has to be told that CPUs are meant, else every process trains alone. Without a
+    ``precision`` it is the launcher's (``mixed_precision`` in its configuration), which says "no" if nobody said anything.
+    Raises ``ValueError`` for FSDP on CPUs, which Accelerate would replace by DDP without a word.
     """
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    cpu = several and not torch.cuda.is_available()
+    if asked_for_pieces() and cpu:
+        raise ValueError("FSDP needs GPUs; processes on CPUs hold the whole model each: configs/accelerate/cpu.yaml")
     return Accelerator(
-        mixed_precision=precision, log_with=list(trackers), project_dir=folder, cpu=several and not torch.cuda.is_available()
-    )
+        mixed_precision=precision, log_with=list(trackers), project_dir=folder, cpu=cpu,
+        fsdp_plugin=full_precision_plugin() if asked_for_pieces() else None,
+    )  # fmt: skip

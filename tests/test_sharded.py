@@ -1,0 +1,124 @@
+"""Models in pieces: the same numbers and the same checkpoints as whole ones, as real processes on CPUs."""
+
+import copy
+import sys
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from tests.conftest import ROOT
+from tests.test_processes import IMAGES, TINY_IMAGES, TORCHRUN, finish, load_checkpoint, read_rows, same, start, without_clock
+from tokenhmr.models.pretrained import load, save_pretrained
+from tokenhmr.models.tokenizer import PoseTokenizer
+from tokenhmr.synthesis import synthesize
+from tokenhmr.training.average import Average
+from tokenhmr.training.sharded import ShardedAverage, Whole, in_pieces, make_average, prepare
+
+SHARDED = str(ROOT / "tests" / "sharded_train.py")
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two processes with whole models, two with pieces, and two with pieces that were stopped half-way."""
+    folder = tmp_path_factory.mktemp("sharded")
+    torch.manual_seed(0)
+    save_pretrained(PoseTokenizer(width=16, codes=16, code_width=8), folder / "tokenizer")
+    for split, count, pseudo in (("train", 16, False), ("train", 8, True), ("test", 8, False)):
+        synthesize(folder / "pictures", count=count, split=split, pseudo=pseudo)
+    common = [
+        *TINY_IMAGES, "batch_size=8", "model.backbone.depth=2", f"data_root={folder / 'pictures'}", "average=0.9",
+        f"tokenizer_weights={folder / 'tokenizer'}", "picture_every=4", "schedule._target_=tokenhmr.training.optim.constant",
+    ]  # fmt: skip
+    half = start(folder, *TORCHRUN, SHARDED, *common, "steps=2", f"out={folder / 'twice'}")
+    whole = start(folder, *TORCHRUN, IMAGES, *common, f"steps={STEPS}", f"out={folder / 'whole'}")
+    finish(half, whole)
+    finish(
+        start(folder, *TORCHRUN, SHARDED, *common, f"steps={STEPS}", f"out={folder / 'twice'}"),
+        start(folder, *TORCHRUN, SHARDED, *common, f"steps={STEPS}", f"out={folder / 'pieces'}"),
+    )
+    return folder
+
+
+def test_pieces_train_as_whole_models_do(runs):
+    names = ["loss", "gradient", "lr", "tals_near_share"]
+    for mine, wanted in zip(read_rows(runs / "pieces", "loss"), read_rows(runs / "whole", "loss"), strict=True):
+        assert [mine[name] for name in names] == pytest.approx([wanted[name] for name in names], rel=1e-5)
+    for name in ("val/mpjpe", "val/pck@0.1", "test/pa_mpjpe"):
+        mine, wanted = ([row[name] for row in read_rows(runs / folder, name)] for folder in ("pieces", "whole"))
+        assert mine == pytest.approx(wanted, rel=1e-4)
+
+
+def test_a_checkpoint_of_pieces_is_that_of_a_whole_model(runs):
+    mine, wanted = load_checkpoint(runs / "pieces"), load_checkpoint(runs / "whole")
+    assert mine.keys() == wanted.keys() and mine["step"] == STEPS
+    for part in ("model", "optimizer", "average"):
+        torch.testing.assert_close(mine[part], wanted[part], rtol=1e-3, atol=5e-5)
+    weights, average = load(runs / "pieces" / "weights").state_dict(), mine["average"]
+    same({name: value for name, value in weights.items()}, {name: average[f"module.{name}"] for name in weights})
+
+
+def test_a_training_in_pieces_goes_on_bit_for_bit_with_its_moments(runs):
+    for part in ("model", "optimizer", "schedule", "average", "step"):
+        same(load_checkpoint(runs / "twice")[part], load_checkpoint(runs / "pieces")[part])
+    found, wanted = (read_rows(runs / name, "loss") for name in ("twice", "pieces"))
+    assert [without_clock(row) for row in found] == [without_clock(row) for row in wanted]
+
+
+def test_a_machine_without_fsdp_gets_the_usual_average_and_preparation():
+    accelerator, model = Accelerator(cpu=True), nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    assert not in_pieces(accelerator)
+    assert type(make_average(accelerator, model=model, decay=0.5)) is Average
+    prepared, _ = prepare(accelerator, model, optimizer)
+    assert prepared is model
+
+
+def test_the_average_of_pieces_follows_the_usual_one():
+    """On whole tensors the two are the same thing, buffers included; also through a checkpoint."""
+    torch.manual_seed(0)
+    one = nn.BatchNorm1d(3)
+    other = copy.deepcopy(one)
+    usual, ours = Average(model=one, decay=0.9), ShardedAverage(model=other, decay=0.9)
+    ours.to(torch.device("cpu"))
+    for step in range(3):
+        moved = torch.randn(3)
+        for model in (one, other):
+            with torch.no_grad():
+                model.weight.add_(moved)
+                model.running_mean.add_(1.0)
+        usual.update(step)
+        ours.update(step)
+    same({**ours.state_dict()}, {**usual.state_dict()})
+    assert torch.equal(ours.weights.weight, usual.weights.weight) and ours.weights is not other
+    again = ShardedAverage(model=nn.BatchNorm1d(3), decay=0.9)
+    again.load_state_dict(usual.state_dict())
+    same({**again.plain.state_dict()}, {**usual.state_dict()})
+    again.load_state_dict({})
+    assert torch.equal(again.weights.weight, again.model.weight)
+    with pytest.raises(ValueError, match=r"in \[0, 1\)"):
+        ShardedAverage(model=one, decay=1.0)
+
+
+def test_what_was_collected_is_given_out_once_and_only_where_it_is_needed():
+    keeps, helps = (Whole(part=nn.Linear(1, 1), keep=keep) for keep in (True, False))
+    for part in (keeps, helps):
+        part.collect()
+    assert list(keeps.state_dict()) == ["weight", "bias"] and helps.state is None and keeps.state is None
+
+
+def test_a_tokenizer_is_refused(tmp_path):
+    program = (
+        "import sys; from tests import sharded_train; from tokenizer_train import train as entry; "
+        "from tokenhmr.entry import run_hydra; entry.make_accelerator = sharded_train.in_pieces; "
+        "run_hydra(entry.train, 'tokenizer_train')"
+    )
+    process = start(tmp_path, sys.executable, "-c", program, f"out={tmp_path / 'run'}")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert (
+        err
+        == "error: a tokenizer is too small for FSDP to pay: train it by configs/accelerate/ddp.yaml (debug=true shows where)\n"
+    )
