@@ -60,7 +60,7 @@ def test_several_machines_are_told_by_options():
     more = ["--num_machines", "4", "--num_processes", "32", "--machine_rank", "3", "--main_process_ip", "10.0.0.7"]
     arguments, _ = launched("ddp_nodes", *more)
     assert (arguments.nnodes, arguments.nproc_per_node, arguments.node_rank) == ("4", "8", 3)
-    assert arguments.master_addr == "10.0.0.7"
+    assert arguments.rdzv_endpoint == "10.0.0.7:29500"
 
 
 def test_the_job_says_of_fsdp_what_the_configuration_says(monkeypatch):

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import hydra
 import torch.distributed
+from accelerate.state import AcceleratorState
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -22,17 +28,33 @@ THEIRS = (HydraException, OmegaConfBaseException, ValueError, OSError, FloatingP
 
 
 def run_hydra(job: Callable[[DictConfig], None], config_name: str) -> None:
-    """Compose the configuration with the command line's overrides and run ``job`` with it."""
+    """Compose the configuration with the command line's overrides and run ``job`` with it.
+
+    With ``-m`` once for each combination of overrides, one after the other, each in a folder of its own below ``out``.
+    """
     # Errors of composition come here as they are; hydra would print them on several lines.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 
     def guarded(config: DictConfig) -> None:
         with _one_line(debug=config.debug):
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                _one_of_several(config)
             job(config)
         _leave_the_others()
 
     with _one_line(debug="debug=true" in sys.argv):
         hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(guarded)()
+
+
+def _one_of_several(config: DictConfig) -> None:
+    """Give a job of a sweep its own folder, and nothing of the job before it. ``ValueError`` where that cannot be."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("-m runs its jobs in one process: start several processes for each job by itself")
+    asked = OverridesParser.create().parse_overrides([word for word in sys.argv[1:] if "=" in word])
+    swept = {override.key_or_group for override in asked if override.is_sweep_override()}
+    own = [word for word in HydraConfig.get().overrides.task if word.lstrip("+~").partition("=")[0] in swept]
+    config.out = str(Path(config.out, re.sub(r"[/'\"]", "", ",".join(own))))
+    AcceleratorState._reset_state(reset_partial_state=True)  # else the precision of the first job would be that of all
 
 
 def _leave_the_others() -> None:

@@ -166,9 +166,14 @@ def conclude(config: DictConfig, model: ImageModel, pictures: Pictures, run: Run
     run.say("held out: " + show(scores))
     if not run.main:
         return
-    baseline = measure_baseline(pictures, load_body(config.body, folder=config.body_folder), batches=20)
+    try:
+        baseline = measure_baseline(pictures, load_body(config.body, folder=config.body_folder), batches=20)
+    except ValueError as reason:  # labels in 2D alone
+        baseline = {}
+        run.say(f"mean pose: {reason}")
+    else:
+        run.say("mean pose: " + show(baseline))
     run.write(config.steps, {f"mean pose/{name}": value for name, value in baseline.items()})
-    run.say("mean pose: " + show(baseline))
     weights = save(config, model, run.folder / "weights", {"steps": config.steps, "held_out": scores, "mean_pose": baseline})
     run.say(f"weights: {weights}; metrics: {run.folder / 'metrics.jsonl'}")
 
