@@ -78,7 +78,7 @@ def own_pictures(tmp_path_factory):
         "--out",
         str(folder / "own"),
         "--count",
-        "12",
+        "6",
         "--held-out",
         "6",
     ]
@@ -89,7 +89,7 @@ def own_pictures(tmp_path_factory):
 
 
 QUICK = [
-    "steps=2", "batch_size=2", "workers=0", "log_every=1", "evaluate_every=1", "save_every=2", "picture_every=2",
+    "steps=2", "batch_size=4", "workers=0", "log_every=1", "evaluate_every=1", "save_every=2", "picture_every=2",
     "optimizer.layer_decay=1.0", "evaluate_pictures=4",
 ]  # fmt: skip
 
@@ -110,7 +110,8 @@ def test_the_way_of_own_pictures(own_pictures, tmp_path, monkeypatch, capfd):
     for name in ("finetune", "finetune_mixed", "finetune_official"):
         rows = read_rows(tmp_path / "runs" / name, "loss")
         assert [row["step"] for row in rows] == [1, 2] and rows[0]["loss/keypoints_2d"] > 0
-        assert (rows[0]["loss/body_pose"] > 0) == (name == "finetune_mixed"), "only synthetic pictures have poses"
+        taught = sum(row["loss/body_pose"] for row in rows) > 0
+        assert taught == (name == "finetune_mixed"), "only synthetic pictures have poses"
         best = json.loads((tmp_path / "runs" / name / "best" / "config.json").read_text())["training"]["validation"]
         assert best["pck@0.1"] == max(row["val/pck@0.1"] for row in read_rows(tmp_path / "runs" / name, "val/pck@0.1"))
     frozen, moved = (load(tmp_path / "runs" / name / "weights") for name in ("finetune_official", "finetune"))
@@ -119,7 +120,9 @@ def test_the_way_of_own_pictures(own_pictures, tmp_path, monkeypatch, capfd):
     assert not all(torch.equal(value, given[name]) for name, value in moved.backbone.state_dict().items())
     before, after = (json.loads((tmp_path / "runs" / name / "report.json").read_text()) for name in ("before", "after"))
     assert before != after
-    assert len(list((tmp_path / "runs" / "pictures").rglob("people.npz"))) == 10
+    assert len(list((tmp_path / "runs" / "pictures").rglob("people.npz"))) == len(
+        list((tmp_path / "own" / "pictures").iterdir())
+    )
 
 
 def test_two_dimensions_are_enough_to_the_end(own_pictures, tmp_path, monkeypatch, capfd):
