@@ -99,7 +99,7 @@ def test_the_way_of_own_pictures(own_pictures, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     save_pretrained(load("default"), tmp_path / "weights" / "tokenhmr")  # stands in for the converted ones
     small = {
-        "tokenhmr/train.py": [*QUICK, "body=open", "precision='no'"], "tokenhmr.evaluation": ["workers=0", "draws=10"],
+        "tokenhmr/train.py": [*QUICK, "body=open", "precision='no'"], "tokenhmr.evaluation": ["workers=0", "draws=100"],
         "tokenhmr.synthesis": ["--count", "8", "--workers", "0", "--quiet"],
     }  # fmt: skip
     for line in commands("finetune.md"):
