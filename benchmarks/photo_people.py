@@ -4,6 +4,7 @@ Asks weights about every person marked by hand in ``tests/data/photos.json``, th
 torso, the share of joint pairs whose order in depth is right, and the share of front/back flips, each with a 95 % interval of
 a bootstrap over people. Beside them stand answers that need no skill: the mean pose facing the camera in every crop, the
 weights' own bodies turned half round (flipped), and those turned half round only where they face away (always front).
+``photo_people.jpg`` shows each person's marks (dots), the answer (lines) and how far they are apart (thin lines); left is red.
 The photographs are not part of the repository: they are read from a folder, and refused where their bytes are others.
 ``docs/photographs.md`` tells what was marked and how.
 """
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -37,11 +39,15 @@ from tokenhmr.evaluation.photographs import (
 )
 from tokenhmr.models.parts import FACING, MEAN_CAMERA
 from tokenhmr.models.pretrained import load
+from tokenhmr.render import contact_sheet
+from tokenhmr.render.picture import save_picture
 from tokenhmr.rotations import rows_to_matrix
 from tokenhmr.structs import Pose, Prediction
 
 MARKS = Path(__file__).resolve().parent.parent / "tests" / "data" / "photos.json"
 Marked = tuple[MarkedPerson, Person, tuple[int, int]]  # with the size of the picture
+CELL = 360  # pixels of a person on the sheet
+COLOURS = {"left": (230, 40, 40), "right": (40, 110, 255)}  # of others: green
 
 
 class MeanPose(nn.Module):
@@ -72,6 +78,32 @@ def look(
         people = predictor(picture, np.array([person.box for person in photograph.people]))
         found += [(marked, said, photograph.size) for marked, said in zip(photograph.people, people, strict=True)]
     return found
+
+
+def drawn(person: MarkedPerson, said: Person, picture: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
+    """The person enlarged, with marks and answer."""
+    left, top, right, bottom = person.box
+    edge = 0.15 * max(right - left, bottom - top)
+    scale = CELL / (max(right - left, bottom - top) + 2 * edge)
+    corner = np.array((left - edge, top - edge))
+    matrix = np.hstack([np.eye(2) * scale, -scale * corner[:, None]])
+    size = (round(scale * (right - left + 2 * edge)), round(scale * (bottom - top + 2 * edge)))
+    image = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR)
+
+    def place(point: Sequence[float] | Float[np.ndarray, "2"]) -> tuple[int, int]:
+        x, y = (np.asarray(point, dtype=np.float64)[:2] - corner) * scale
+        return round(x), round(y)
+
+    for side, colour in COLOURS.items():
+        for limb in (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")):
+            line = np.array([place(said.joints_2d[ROWS[f"{side}_{part}"]]) for part in limb])
+            cv2.polylines(image, [line], isClosed=False, color=colour, thickness=3, lineType=cv2.LINE_AA)
+    for name, mark in person.joints.items():
+        colour = COLOURS.get(name.partition("_")[0], (40, 220, 40))
+        cv2.line(image, place(mark), place(said.joints_2d[ROWS[name]]), colour, 1, cv2.LINE_AA)
+        cv2.circle(image, place(mark), 4, (255, 255, 255), -1, cv2.LINE_AA)
+        cv2.circle(image, place(mark), 3, colour, -1, cv2.LINE_AA)
+    return image
 
 
 def as_said(person: Person, size: tuple[int, int]) -> Answer:
@@ -114,7 +146,7 @@ def present(photographs: Sequence[Photograph], folder: Path) -> list[Photograph]
 
 
 def measure(given: argparse.Namespace) -> dict[str, dict[str, dict[str, float | int]]]:
-    """Shares by column. Raises ``ValueError`` or ``OSError`` for what cannot be read."""
+    """Shares by column; the sheet is written. Raises ``ValueError`` or ``OSError`` for what cannot be read."""
     photographs = present(read_photographs(given.marks), given.photos)
     for photograph in photographs:
         check_bytes(photograph, given.photos / photograph.file)
@@ -125,6 +157,10 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, dict[str, float | 
     model = load(given.weights)
     found = look(photographs, pictures, Predictor(model))
     mean = look(photographs, pictures, Predictor(MeanPose(model.body, load("default").tokenizer.mean_pose)))
+    shown = [picture for photograph, picture in zip(photographs, pictures, strict=True) for _ in photograph.people]
+    sheet = [drawn(marked, said, picture) for (marked, said, _), picture in zip(found, shown, strict=True)]
+    given.out.mkdir(parents=True, exist_ok=True)
+    save_picture(given.out / "photo_people.jpg", contact_sheet(sheet, columns=7, cell=(CELL, CELL)))
     seen_as = ", mirrored" if given.mirrored else ""
     print(f"{len(found)} people in {len(photographs)} photographs{seen_as}, weights {given.weights}")
     columns: dict[str, tuple[list[Marked], Callable[[Person, tuple[int, int]], Answer]]] = {
@@ -148,14 +184,13 @@ def main() -> None:
     options.add_argument("--draws", type=int, default=2000, help="of the bootstrap (default: %(default)s)")
     options.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
     options.add_argument(
-        "--out", type=Path, default=Path("runs/photo_people"), help="folder for the numbers (default: %(default)s)"
+        "--out", type=Path, default=Path("runs/photo_people"), help="folder for numbers and sheet (default: %(default)s)"
     )
     given = options.parse_args()
     try:
         columns = measure(given)
     except (BadPicture, OSError, ValueError) as error:
         options.exit(2, f"{error}\n")
-    given.out.mkdir(parents=True, exist_ok=True)
     setting = {name: getattr(given, name) for name in ("weights", "mirrored", "draws", "seed")}
     text = json.dumps(setting | {"shares": columns}, indent=1)
     (given.out / "photo_people.json").write_text(text + "\n", encoding="utf-8")

@@ -93,6 +93,7 @@ def test_another_picture_of_the_same_name_is_refused_with_one_line(tmp_path, mon
 def test_a_person_is_measured_beside_answers_without_skill(tmp_path, monkeypatch, capsys):
     main(monkeypatch, "--photos", tmp_path, "--marks", marks(tmp_path), "--out", tmp_path / "out", "--draws", 20)
     said = json.loads((tmp_path / "out" / "photo_people.json").read_text(encoding="utf-8"))["shares"]
+    assert read_picture(tmp_path / "out" / "photo_people.jpg").std() > 10
     assert list(said) == ["weights", "mean pose", "flipped", "always front"]
     for column in said.values():
         assert column["pck"]["count"] == 5 and column["order"]["count"] == 2 and column["flips"]["count"] == 1
