@@ -1,14 +1,18 @@
 """Options of a training that change nothing but memory, the average of the weights, and how fast layers move."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import nn
 
 from tokenhmr.models.vit import PatchEmbed, ViT
 from tokenhmr.training.average import Average
 from tokenhmr.training.best import Best
+from tokenhmr.training.course import describe_step
 from tokenhmr.training.memory import recompute_blocks
-from tokenhmr.training.optim import adamw
+from tokenhmr.training.optim import adamw, cosine
 
 
 class Small(nn.Module):
@@ -81,5 +85,18 @@ def test_the_best_is_kept_over_interruptions_and_patience_ends(tmp_path):
     again = best(saved=kept[0])
     assert not again.offer(6, {"a": 4.0, "b": 1.0}) and len(kept) == 1
     assert again.offer(7, {"a": 2.0, "b": 1.0}) and kept[-1]["steps"] == 7
+    third = Best(folder=tmp_path, metrics=["-pck"], patience=None, saved=None, save=lambda *_: kept.append("higher"))
+    assert third.offer(1, {"pck": 0.5}) and third.offer(2, {"pck": 0.4}) and third.offer(3, {"pck": 0.6})
+    assert kept[-2:] == ["higher", "higher"] and third.step == 3 and kept.count("higher") == 2
     with pytest.raises(ValueError, match="best_by: no metric b; there are a"):
         again.offer(8, {"a": 1.0})
+
+
+def test_a_run_says_what_a_step_takes_and_at_which_rates():
+    accelerator = Mock(spec=Accelerator, num_processes=4, mixed_precision="bf16")
+    for decay, said in ((1.0, "learning rate 0.0005 as it is set"), (0.5, "learning rate 6.25e-05 to 0.0005 as it is set")):
+        optimizer = adamw(Small(), lr=5e-4, weight_decay=0.1, layer_decay=decay)
+        cosine(optimizer, steps=10, warmup=5)  # the rate of the first steps is not the one that was set
+        line = describe_step(accelerator, optimizer, rows=192, what="pictures", accumulate=2)
+        assert line.startswith("a step takes 192 pictures: 4 processes x 2 batches of 24; ") and said in line
+        assert line.endswith("precision bf16")

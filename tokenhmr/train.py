@@ -25,7 +25,7 @@ from tokenhmr.resources import data_list_path
 from tokenhmr.structs import Batch
 from tokenhmr.synthesis import synthesize
 from tokenhmr.training.best import Best
-from tokenhmr.training.course import follow, make_checkpoints, read_pace
+from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace
 from tokenhmr.training.lifting import JointBatches, Lifter
 from tokenhmr.training.memory import compile_blocks, recompute_blocks
 from tokenhmr.training.pictures import prediction_grid
@@ -234,7 +234,7 @@ def train(config: DictConfig) -> None:
         config=plain_settings(config), rows=config.batch_size,
     ) as run:  # fmt: skip
         seen = Seen(batches=batches, run=run, start=start)
-        run.say(f"a step takes {config.batch_size} pictures: {world} processes x {config.accumulate} batches of {share}")
+        run.say(describe_step(accelerator, optimizer, rows=config.batch_size, what="pictures", accumulate=config.accumulate))
 
         def evaluate(step: int) -> bool:
             average.collect()

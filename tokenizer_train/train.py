@@ -25,7 +25,7 @@ from tokenhmr.resources import data_list_path
 from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows
 from tokenhmr.training.average import Average
 from tokenhmr.training.best import Best
-from tokenhmr.training.course import follow, make_checkpoints, read_pace
+from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace
 from tokenhmr.training.motion import PoseBatches
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
 from tokenhmr.training.sharded import in_pieces
@@ -108,6 +108,7 @@ def train(config: DictConfig) -> None:
         accelerator=accelerator, folder=folder, steps=config.steps, start=start, log_every=config.log_every,
         config=plain_settings(config), rows=config.batch_size,
     ) as run:  # fmt: skip
+        run.say(describe_step(accelerator, optimizer, rows=config.batch_size, what="poses", accumulate=config.accumulate))
         if config.data is None:
             run.say("No data path: training on poses embedded in the package. A smoke run; data=DIR trains on motion capture.")
         if mixture is not None:

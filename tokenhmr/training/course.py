@@ -41,6 +41,17 @@ def read_pace(settings: Mapping[Any, Any]) -> Pace:
     return Pace(**{field.name: settings[field.name] for field in dataclasses.fields(Pace)})
 
 
+def describe_step(accelerator: Accelerator, optimizer: torch.optim.Optimizer, *, rows: int, what: str, accumulate: int) -> str:
+    """What a step takes, on each process and in all, and at which rates: nothing is scaled behind the reader's back."""
+    processes = accelerator.num_processes
+    rates = sorted({float(group["initial_lr"]) for group in optimizer.param_groups})
+    between = f"{rates[0]:.3g}" + (f" to {rates[-1]:.3g}" if len(rates) > 1 else "")
+    return (
+        f"a step takes {rows} {what}: {processes} processes x {accumulate} batches of {rows / (processes * accumulate):g}; "
+        f"learning rate {between} as it is set, whatever these numbers; precision {accelerator.mixed_precision}"
+    )
+
+
 def make_checkpoints(
     *,
     accelerator: Accelerator,
