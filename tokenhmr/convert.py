@@ -13,8 +13,9 @@ KINDS = {
     "official": "TokenHMR: tokenizer.pth, and a checkpoint that needs it",
     "hmr2": "HMR2.0 of 4D-Humans, also as hmr2_pretrained.pth",
     "vitpose": "a ViTPose backbone, to start training from",
+    "mae": "a ViT in MAE's or timm's names, patches of 16x16, to start training from",
 }
-NEEDED = {"official": ("tokenizer",), "hmr2": ("checkpoint",), "vitpose": ("checkpoint",)}
+NEEDED = {"official": ("tokenizer",), "hmr2": ("checkpoint",), "vitpose": ("checkpoint",), "mae": ("checkpoint",)}
 
 EPILOG = """\
 examples:
@@ -23,6 +24,7 @@ examples:
   python -m tokenhmr.convert official --tokenizer tokenizer.pth --out weights/tokenizer       the tokenizer alone
   python -m tokenhmr.convert hmr2 --checkpoint 'epoch=35-step=1000000.ckpt' --out weights/hmr2
   python -m tokenhmr.convert vitpose --checkpoint vitpose_backbone.pth --out weights/vitpose
+  python -m tokenhmr.convert mae --checkpoint mae_pretrain_vit_base.pth --out weights/mae
   python -m tokenhmr.convert onnx --out model.onnx                  the default model, for onnxruntime
   python -m tokenhmr.convert official --to official --weights weights/tokenhmr --out back
 
@@ -42,14 +44,14 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = options.add_subparsers(dest="kind", required=True, metavar="official|hmr2|vitpose|onnx")
+    commands = options.add_subparsers(dest="kind", required=True, metavar="official|hmr2|vitpose|mae|onnx")
     for kind, words in KINDS.items():
         add = commands.add_parser(kind, help=words, description=f"Convert {words}.").add_argument
         add("--to", choices=("ours", "official"), default="ours", help="which way (default: %(default)s)")
         if kind == "official":
             add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.pth")
         add("--checkpoint", type=Path, metavar="FILE", help="the public checkpoint")
-        if kind != "vitpose":
+        if kind not in ("vitpose", "mae"):
             add("--config", type=Path, metavar="FILE", help="model_config.yaml, in place of what the checkpoint says itself")
         add("--heads", type=int, metavar="N", help="of the backbone's attention, for a width that is none of ViTPose's")
         add("--weights", type=Path, metavar="DIR", help="with --to official: the folder to convert back")
@@ -92,6 +94,8 @@ def _convert(options: argparse.Namespace) -> list[str]:
         return exchange.to_official(options.weights, options.out)
     if options.kind == "vitpose":
         return exchange.convert_vitpose(options.checkpoint, options.out, heads=options.heads, dtype=options.dtype)
+    if options.kind == "mae":
+        return exchange.convert_mae(options.checkpoint, options.out, heads=options.heads, dtype=options.dtype)
     config = None if options.config is None else read_config(options.config)
     if options.kind == "hmr2":
         return exchange.convert_hmr2(options.checkpoint, options.out, config=config, heads=options.heads, dtype=options.dtype)

@@ -19,6 +19,7 @@ from tokenhmr.body import Body, stand_in
 from tokenhmr.models import public_sizes as sizes
 from tokenhmr.models import public_weights as public
 from tokenhmr.models.hmr2 import HMR2, build_hmr2
+from tokenhmr.models.mae import mae_names
 from tokenhmr.models.parts import build_backbone
 from tokenhmr.models.pretrained import load_any, save_pretrained
 from tokenhmr.models.public_weights import State, Table
@@ -31,6 +32,7 @@ LICENCES = {
     "official": "TokenHMR licence (Max Planck): non-commercial scientific research only",
     "hmr2": "of their owners (4D-Humans); trained on data for non-commercial research",
     "vitpose": "of their owners (ViTPose, 4D-Humans)",
+    "mae": "of their owners",
 }
 DATA_LICENCE = "of its owners (AMASS, MOYO, BEDLAM, Human3.6M and others): non-commercial research"
 SMPL_LICENCE = "SMPL licence (Max Planck), from its owners; the body itself is not in these files"
@@ -110,6 +112,23 @@ def convert_vitpose(checkpoint: Path, out: Path, *, heads: int | None = None, dt
     table = public.backbone_table(numbers, theirs=prefix, ours="")
     model.load_state_dict(public.to_ours(name, state, table, _shapes(model)), strict=True, assign=True)
     return _save(model, out, "vitpose", [checkpoint], dtype, [_size(model)])
+
+
+def convert_mae(checkpoint: Path, out: Path, *, heads: int | None = None, dtype: str = "float32") -> list[str]:
+    """A ViT of 16x16 patches in MAE's or timm's names to a folder that ``load_backbone`` opens; raises as above.
+
+    What has no place in our backbone is left out, and listed in what is returned.
+    """
+    name, content = str(checkpoint), read_torch(checkpoint)
+    state = content.get("model", content) if isinstance(content, dict) else {}
+    if not isinstance(state, dict) or not any(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{name} is no checkpoint: it has no 'model' of tensors")
+    renamed, said = mae_names(name, {str(key): value for key, value in state.items()})
+    numbers = sizes.backbone_numbers(name, renamed, prefix="", heads=heads)
+    model = _laid_out(name, lambda: build_backbone(numbers))
+    table = public.backbone_table(numbers, theirs="", ours="")
+    model.load_state_dict(public.to_ours(name, renamed, table, _shapes(model)), strict=True, assign=True)
+    return _save(model, out, "mae", [checkpoint], dtype, [*said, _size(model)])
 
 
 def to_official(weights: str | os.PathLike[str], out: Path) -> list[str]:
@@ -204,7 +223,7 @@ def _size(model: nn.Module) -> str:
 
 def _save(model: nn.Module, out: Path, kind: str, files: list[Path], dtype: str, said: list[str]) -> list[str]:
     source = {"from": kind, "files": {path.name: _checksum(path) for path in files}}
-    licences = {"weights": LICENCES[kind], "data": DATA_LICENCE}
+    licences = {"weights": LICENCES[kind], "data": "of its owners" if kind == "mae" else DATA_LICENCE}
     save_pretrained(model, out, metadata={"licences": licences, "source": source}, dtype=dtype)
     need = "Their betas are SMPL's: put your own SMPL file where load_body finds it, or pass it to load."
     return [*said, f"written to {out}; {LICENCES[kind]}"] + ([need] if isinstance(model, (TokenHMR, HMR2)) else [])
