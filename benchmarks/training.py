@@ -41,7 +41,7 @@ from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.resources import config_folder, data_list_path
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.synthesis import synthesize
-from tokenhmr.training.loop import Group, fit
+from tokenhmr.training.loop import BadStep, fit
 from tokenhmr.training.motion import PoseBatches
 
 SIZES = {
@@ -98,9 +98,9 @@ def picture_batches(config: DictConfig, rows: int, folder: Path) -> Iterator[Any
     return iter(train_batches(sources=sources, augmentation=augmentation, batch_size=rows, seed=0, workers=0))
 
 
-def not_finite(step: int, group: Group, loss: float, gradient: float) -> None:
+def not_finite(bad: BadStep) -> None:
     """The time of a step that changes nothing says nothing."""
-    raise FloatingPointError(f"step {step} has a loss of {loss} and a gradient of {gradient}: not measured")
+    raise FloatingPointError(f"step {bad.step} has a loss of {bad.loss} and a gradient of {bad.gradient}: not measured")
 
 
 class Contest:

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"structs", "rotations", "camera", "skeleton", "safefile", "resources"},
+    {"structs", "rotations", "camera", "skeleton", "safefile", "resources", "wholefile"},
     {"body", "mesh"},
     {"models", "losses", "data", "render"},
     {"training", "evaluation", "synthesis"},

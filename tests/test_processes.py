@@ -1,5 +1,6 @@
 """The two training commands as people start them: real processes, one and two, stopped and gone on with, and misused."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 import time
 import weakref
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,13 +46,32 @@ def start(folder, *command):
     )  # fmt: skip
 
 
+def family(process):
+    """The ids of a process and of all that it has started: torchrun's children have groups of their own."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = [process.pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+def end(process, number=signal.SIGKILL):
+    """A signal for a process and all that it has started."""
+    for one in family(process):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, number)
+
+
 def finish(*processes):
     """Their outputs; all have to end, and well."""
     try:
         texts = [process.communicate(timeout=LONGEST) for process in processes]
     except BaseException:
         for process in processes:
-            os.killpg(process.pid, signal.SIGKILL)
+            end(process)
         raise
     for process, (out, err) in zip(processes, texts, strict=True):
         assert process.returncode == 0, out + err
@@ -113,7 +134,7 @@ def test_a_killed_training_goes_on_to_the_very_same_numbers(tokenizers, tmp_path
     while not list(folder.glob("checkpoints/step_*.pt")) and endless.poll() is None:
         time.sleep(0.002)
     endless.send_signal(signal.SIGKILL)
-    endless.communicate()
+    endless.communicate(timeout=LONGEST)
     assert endless.returncode == -signal.SIGKILL
     assert load_checkpoint(folder)["step"] < STEPS, "the machine was too busy to kill in time"
     # As if it had been killed later, in the middle of a line.
@@ -131,7 +152,7 @@ def test_a_killed_training_goes_on_to_the_very_same_numbers(tokenizers, tmp_path
 
 def without_clock(row):
     """What has nothing to do with how fast a machine is."""
-    clock = ("steps_per_second", "samples_per_second", "data_wait", "memory_mb")
+    clock = {"steps_per_second", "samples_per_second", "data_wait", "memory_mb"}
     return {name: value for name, value in row.items() if name not in clock}
 
 
@@ -241,7 +262,7 @@ def test_what_cannot_work_gets_one_line(folder, overrides, words, monkeypatch, t
 
 def test_a_missing_folder_of_motion_gets_one_line_from_a_real_process(tmp_path):
     process = start(tmp_path, sys.executable, TOKENIZER, "data=/nowhere", f"out={tmp_path / 'run'}")
-    _, err = process.communicate()
+    _, err = process.communicate(timeout=LONGEST)
     assert process.returncode == 2
     assert err == f"error: no motion at {os.path.join('/nowhere', 'train')} (debug=true shows where)\n"
 
@@ -249,7 +270,7 @@ def test_a_missing_folder_of_motion_gets_one_line_from_a_real_process(tmp_path):
 def test_a_batch_that_two_processes_cannot_share_is_refused_by_both(tmp_path):
     logs = ["--log-dir", str(tmp_path / "logs"), "--redirects", "3"]
     process = start(tmp_path, *TORCHRUN, *logs, IMAGES, "batch_size=7", f"out={tmp_path / 'run'}")
-    process.communicate()
+    process.communicate(timeout=LONGEST)
     assert process.returncode != 0
     lines = [line for file in (tmp_path / "logs").rglob("stderr.log") for line in file.read_text().splitlines()]
     assert set(lines) == {"error: a batch of 7 cannot be shared equally by 2 processes (debug=true shows where)"}

@@ -11,7 +11,7 @@ from torch import nn
 from tokenhmr.structs import Loss, PoseBatch
 from tokenhmr.training.checkpoints import Checkpoints, read_checkpoint, write_checkpoint
 from tokenhmr.training.guard import BadSteps
-from tokenhmr.training.loop import fit, gradient
+from tokenhmr.training.loop import BadStep, fit, gradient
 from tokenhmr.training.optim import adamw, cosine, milestones
 from tokenhmr.training.run import Run, weights_agree
 
@@ -44,7 +44,7 @@ def train(steps, *, start=0, objective=None, last=None, **changes):
         report=lambda step, loss, scalars: happened.append((step, "lr", scalars["lr"])),
         save=lambda step: happened.append((step, "saved")),
         evaluate=lambda step: happened.append((step, "evaluated")) is None and step != last,
-        bad_step=lambda step, group, loss, norm: happened.append((step, "bad")), start=start, **numbers,
+        bad_step=lambda bad: happened.append((bad.step, "bad")), start=start, **numbers,
     )  # fmt: skip
     return happened
 
@@ -86,7 +86,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_told():
     fit(
         accelerator=Accelerator(cpu=True), **parts(model), objective=wild, batches=[batch] * 4, steps=3, clip=1.0, seed=0,
         save_every=9, evaluate_every=9, report=lambda *_: None, save=lambda _: None, evaluate=lambda _: True,
-        bad_step=lambda step, group, loss, norm: told.append((step, len(group))), stepped=lambda step: told.append("stepped"),
+        bad_step=lambda bad: told.append((bad.step, len(bad.group))), stepped=lambda step: told.append("stepped"),
     )  # fmt: skip
     assert told == [(1, 1), (2, 1), (3, 1)]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -126,8 +126,12 @@ def test_bad_steps_leave_a_bundle_and_too_many_in_a_row_end_the_training(tmp_pat
     said = []
     bad = bad_steps(tmp_path, said=said)
     batch = PoseBatch(rotations=torch.eye(3).expand(2, 21, 3, 3), noisy=torch.ones(2, 21, 6))
+
+    def went_wrong(step):
+        bad(BadStep(step=step, group=[batch], loss=float("nan"), own_loss=float("nan"), gradient=1.0))
+
     for step in (4, 5, 7, 8):
-        bad(step, [batch], float("nan"), 1.0)
+        went_wrong(step)
     assert bad.count == 4 and "step 8 left out: loss nan" in said[-1]
     about = json.loads((tmp_path / "bad_step_4" / "about_rank0.json").read_text())
     assert about["weights"] == "beef" and about["replay"].startswith("python train.py 'a=b c' resume=")
@@ -137,7 +141,7 @@ def test_bad_steps_leave_a_bundle_and_too_many_in_a_row_end_the_training(tmp_pat
     assert torch.equal(kept["noisy"], batch.noisy)
     assert not (tmp_path / "bad_step_8").exists()  # a few tell all there is to tell
     with pytest.raises(FloatingPointError, match="3 steps in a row were not finite, the last one being step 9"):
-        bad(9, [batch], float("nan"), 1.0)
+        went_wrong(9)
 
 
 def test_milestones_fall_where_they_are_set():
@@ -154,7 +158,7 @@ def test_a_checkpoint_brings_back_the_step_and_one_that_does_not_fit_is_refused(
     path, model = tmp_path / "run" / "checkpoint.pt", Line()
     write_checkpoint(path, step=7, parts=parts(model), place={"workers": 2})
     again = Line()
-    assert read_checkpoint(path, parts=parts(again)) == (7, {"workers": 2})
+    assert read_checkpoint(path, parts=parts(again)) == (7, {"workers": 2}, False)
     assert torch.equal(again.layer.weight, model.layer.weight)
     with pytest.raises(ValueError, match=r"cannot go on from .*checkpoint\.pt"):
         read_checkpoint(path, parts=parts(Line(width=5)))
@@ -166,8 +170,8 @@ def test_a_checkpoint_brings_back_the_step_and_one_that_does_not_fit_is_refused(
 
 
 def rolling(folder, model, said, **changes):
-    numbers = {"keep": 2, "place": {"workers": 2}} | changes
-    return Checkpoints(folder=folder, parts=parts(model), say=said.append, **numbers)
+    numbers = {"keep": 2, "place": {"workers": 2}, "parts": parts(model)} | changes
+    return Checkpoints(folder=folder, say=said.append, **numbers)
 
 
 def test_the_newest_whole_checkpoint_is_gone_on_from(tmp_path):
@@ -207,7 +211,9 @@ def test_a_full_disk_costs_a_message_and_leaves_no_half_file(tmp_path, monkeypat
 
 def accelerator_with(*others):
     """What gathering looks like when other processes hold other models."""
-    accelerator = Mock(spec=Accelerator, device=torch.device("cpu"), num_processes=1 + len(others), is_main_process=True)
+    accelerator = Mock(
+        spec=Accelerator, device=torch.device("cpu"), num_processes=1 + len(others), is_main_process=True, trackers=[]
+    )
     digests = []
 
     def gather(mine):

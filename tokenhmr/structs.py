@@ -144,6 +144,7 @@ class PoseBatch(TensorRecord):
 
     rotations: Float[Tensor, "batch 21 3 3"]  # what is to be recovered
     noisy: Float[Tensor, "batch 21 6"]  # what the encoder reads: 6D rows, possibly with noise
+    key: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> Float[Tensor, "batch 21 6"]:

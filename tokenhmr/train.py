@@ -25,10 +25,11 @@ from tokenhmr.resources import data_list_path
 from tokenhmr.structs import Batch
 from tokenhmr.synthesis import synthesize
 from tokenhmr.training.best import Best
+from tokenhmr.training.claim import claimed
 from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace
 from tokenhmr.training.lifting import JointBatches, Lifter
 from tokenhmr.training.memory import compile_blocks, recompute_blocks
-from tokenhmr.training.pictures import prediction_grid
+from tokenhmr.training.pictures import code_chart, predict, prediction_grid
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
 from tokenhmr.training.seen import Seen
 from tokenhmr.training.sharded import make_average, prepare
@@ -42,6 +43,7 @@ LEARN_FROM = ("pictures", "joints")
 class Pictures:
     """What is learnt from and what is measured on."""
 
+    root: Path  # where relative shards of the lists are
     train: tuple[Source, ...]
     held_out: dict[str, tuple[Source, ...]]  # by the name of the list, in order
 
@@ -74,6 +76,7 @@ def find_pictures(config: DictConfig, folder: Path, accelerator: Accelerator) ->
     if not names:
         raise ValueError("held_out names no list")
     return Pictures(
+        root=root,
         train=read_data_list(data_list_path(config.data_list), root=root, body=config.body),
         held_out={Path(name).stem: read_data_list(data_list_path(name), root=root, body=config.body) for name in names},
     )
@@ -147,6 +150,17 @@ def measure_all(
     return scores
 
 
+def draw(run: Run, step: int, model: ImageModel, batch: Batch) -> None:
+    """What the model says of a few held-out pictures, and with which codes."""
+    prediction = predict(model, batch, device=run.accelerator.device)
+    run.picture(step, "held out", prediction_grid(prediction, batch, model.body))
+    if prediction.token_logits is not None:
+        codes = prediction.token_logits.argmax(dim=-1).flatten()
+        used = torch.bincount(codes, minlength=prediction.token_logits.shape[-1]).float()
+        run.picture(step, "use of codes", code_chart(used))
+        run.histogram(step, "use of codes", used)
+
+
 def measure_baseline(pictures: Pictures, body: Body, *, batches: int) -> dict[str, float]:
     """The same metrics, on the first held-out list, for the mean pose of the training pictures that are trusted."""
     exact: Sequence[Source] = [source for source in pictures.train if source.trusted] or pictures.train
@@ -199,8 +213,14 @@ def train(config: DictConfig) -> None:
     """Find or make pictures, build, resume, fit, measure, save."""
     folder = Path(config.out)
     accelerator = make_accelerator(precision=config.precision, folder=folder, trackers=config.trackers)
+    check(config, processes=accelerator.num_processes)
+    with claimed(folder, accelerator):
+        train_in(folder, config, accelerator)
+
+
+def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None:
+    """The training itself, in a folder that nobody else writes to."""
     rank, world = accelerator.process_index, accelerator.num_processes
-    check(config, processes=world)
     torch.manual_seed(config.seed)
     plain = build(config, load_body(config.body, folder=config.body_folder))
     pictures = find_pictures(config, folder, accelerator)
@@ -227,6 +247,7 @@ def train(config: DictConfig) -> None:
         folder=folder_of_best, metrics=config.best_by, patience=config.early_stop,
         saved=read_config(folder_of_best)["training"] if start and (folder_of_best / "config.json").is_file() else None,
         save=lambda place, training: save(config, average.weights, place, training) if accelerator.is_main_process else None,
+        say=accelerator.print,
     )  # fmt: skip
 
     with Run(
@@ -241,15 +262,19 @@ def train(config: DictConfig) -> None:
             scores = measure_all(config, average.weights, pictures, run, limit=config.evaluate_pictures)
             run.write(step, {f"val/{name}": value for name, value in scores.items()})
             run.say(f"step {step}: {show(scores)}")
-            if run.main and step % config.picture_every == 0:
-                first = next(iter(held_out_batches(sources=next(iter(pictures.held_out.values())), batch_size=8)))
-                run.picture(step, "held out", prediction_grid(average.weights, first, plain.body, device=accelerator.device))
             return best.offer(step, scores)
+
+        def picture(step: int) -> None:
+            average.collect()
+            if run.main:
+                sources = next(iter(pictures.held_out.values()))
+                draw(run, step, average.weights, next(iter(held_out_batches(sources=sources, batch_size=EVALUATION_BATCH))))
 
         ended = follow(
             accelerator=accelerator, run=run, model=model, plain=plain, objective=objective, optimizer=optimizer,
             schedule=schedule, batches=as_shown(config, batches, start=begun), checkpoints=checkpoints, average=average,
-            evaluate=evaluate, saving=seen.save, pace=read_pace(config), start=start,
+            evaluate=evaluate, picture=picture, saving=seen.save, again={"data_root": str(pictures.root.resolve())},
+            pace=read_pace(config), start=start,
         )  # fmt: skip
         seen.say()
         if ended:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from hydra.utils import instantiate
 from jaxtyping import Float
 from omegaconf import DictConfig
@@ -25,8 +26,11 @@ from tokenhmr.resources import data_list_path
 from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows
 from tokenhmr.training.average import Average
 from tokenhmr.training.best import Best
+from tokenhmr.training.claim import claimed
+from tokenhmr.training.codes import CodeWatch
 from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace
 from tokenhmr.training.motion import PoseBatches
+from tokenhmr.training.pictures import code_chart, pose_grid
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
 from tokenhmr.training.sharded import in_pieces
 
@@ -68,6 +72,12 @@ def train(config: DictConfig) -> None:
         raise ValueError("a tokenizer is too small for FSDP to pay: train it by configs/accelerate/ddp.yaml")
     if config.batch_size % config.accumulate:
         raise ValueError(f"a batch of {config.batch_size} cannot be accumulated in {config.accumulate} equal parts")
+    with claimed(folder, accelerator):
+        train_in(folder, config, accelerator)
+
+
+def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None:
+    """The training itself, in a folder that nobody else writes to."""
     torch.manual_seed(config.seed)
     splits, mixture = read_splits(config)
     body = load_body(config.body, folder=config.body_folder).to(accelerator.device)
@@ -92,6 +102,7 @@ def train(config: DictConfig) -> None:
         folder=folder_of_best, metrics=config.best_by, patience=config.early_stop,
         saved=read_config(folder_of_best)["training"] if start and (folder_of_best / "config.json").is_file() else None,
         save=lambda place, training: save(config, average.weights, place, training) if accelerator.is_main_process else None,
+        say=accelerator.print,
     )  # fmt: skip
 
     place = {"rank": accelerator.process_index, "world": accelerator.num_processes}
@@ -124,10 +135,19 @@ def train(config: DictConfig) -> None:
             run.say(f"step {step}: val joint {scores['joint_mm']:.1f} mm, codes hit {scores['codes_hit']:.0%}")
             return best.offer(step, scores)
 
+        def picture(step: int) -> None:
+            average.collect()
+            if run.main:
+                shown = splits["val"][::stride][:6].to(accelerator.device)
+                found = average.weights(matrix_to_rows(shown)).rotations
+                run.picture(step, "poses", pose_grid(shown, found, body))
+                run.picture(step, "use of codes", code_chart(plain.quantizer.count))
+                run.histogram(step, "use of codes", plain.quantizer.count)
+
         ended = follow(
             accelerator=accelerator, run=run, model=model, plain=plain, objective=objective, optimizer=optimizer,
             schedule=schedule, batches=batches, checkpoints=checkpoints, average=average, evaluate=evaluate,
-            pace=read_pace(config), start=start,
+            picture=picture, observe=CodeWatch(quantizer=plain.quantizer, say=run.say), pace=read_pace(config), start=start,
         )  # fmt: skip
         if not ended:
             return

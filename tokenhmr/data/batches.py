@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, final
 
@@ -76,7 +77,7 @@ class ShardBatches:
             return self.read()
         reader = _Reader(self)
         return iter(
-            DataLoader(reader, batch_size=None, num_workers=self.workers, collate_fn=_as_it_is, worker_init_fn=_one_thread)
+            DataLoader(reader, batch_size=None, num_workers=self.workers, collate_fn=_as_it_is, worker_init_fn=_start_worker)
         )
 
     @property
@@ -187,5 +188,10 @@ def _as_it_is(batch: Any) -> Any:  # what torch would otherwise take apart
     return batch
 
 
-def _one_thread(_: int) -> None:
+def _start_worker(_: int) -> None:
     one_thread()
+    # Whoever asks a training to leave may ask all its processes (Slurm does, and Ctrl-C): the training still needs its readers
+    # for the rest of its step, and ends them itself. A second SIGTERM is its own.
+    signal.signal(signal.SIGTERM, lambda number, _: signal.signal(number, signal.SIG_DFL))
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

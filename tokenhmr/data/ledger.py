@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from tokenhmr.wholefile import append_text, replace_text
+
 log = logging.getLogger(__name__)
 
 _WORDS = {
@@ -49,8 +51,7 @@ class LedgerFile:
         sets = {name: {"seen": seen, "skipped": lost} for name, (seen, lost) in zip(self.names, counts.tolist(), strict=True)}
         row = json.dumps({"step": step, "sets": sets, "order": self.order})
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(row + "\n")
+        append_text(self.path, row + "\n")
 
     def resume(self, step: int) -> Int64[Tensor, "set 2"]:
         """The counts at this step; later rows are dropped, for they will be written again.
@@ -60,7 +61,7 @@ class LedgerFile:
         rows = [row for row in self._rows() if row["step"] <= step] if step else []
         counts = torch.zeros(len(self.names), 2, dtype=torch.int64)
         if self.path.is_file():
-            self.path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            replace_text(self.path, "".join(json.dumps(row) + "\n" for row in rows))
         if not step:
             return counts
         if not rows or rows[-1]["step"] != step:

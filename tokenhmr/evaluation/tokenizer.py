@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokenhmr.body import Body
+from tokenhmr.models.quantizer import code_use
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.rotations import geodesic_angle, matrix_to_rows
 from tokenhmr.skeleton import BODY_JOINTS, SMPL_JOINTS
@@ -38,13 +39,6 @@ def pose_errors(
         "vertex_mm": 1000 * (posed.vertices - wanted.vertices).norm(dim=-1).mean(dim=1, keepdim=True),
         "angle_deg": geodesic_angle(found, truth).rad2deg(),
     }
-
-
-def code_use(count: Float[Tensor, " code"]) -> dict[str, float]:
-    """From how often each code was used: the share of the codebook that is hit, and the perplexity over all tokens."""
-    share = count.double() / count.sum()
-    entropy = -(share * share.clamp_min(1e-12).log()).sum()
-    return {"codes_hit": float((count > 0).double().mean()), "perplexity": float(entropy.exp())}
 
 
 @torch.no_grad()

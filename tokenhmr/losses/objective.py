@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokenhmr.losses.tokens import word_notes
 from tokenhmr.structs import Batch, Loss, Prediction
 
 Term = Callable[[Prediction, Batch], Float[Tensor, ""]]
@@ -31,7 +32,10 @@ class BatchSum:
 
 
 class Objective(nn.Module):
-    """A named weighted sum of terms. ``notes`` are further terms that are reported and never optimised."""
+    """A named weighted sum of terms. ``notes`` are further terms that are reported and never optimised.
+
+    Of a model that speaks in tokens, ``tokens.word_notes`` are noted too.
+    """
 
     def __init__(
         self, *, terms: Mapping[str, Term], weights: Mapping[str, float], notes: Mapping[str, Term] | None = None
@@ -53,4 +57,6 @@ class Objective(nn.Module):
             total = torch.stack(list(parts.values())).sum()
             with torch.no_grad():
                 notes = {name: note(prediction, batch).detach() for name, note in self.notes.items()}
+                if prediction.token_logits is not None:
+                    notes |= word_notes(prediction.token_logits)
         return Loss(total=total, parts={name: part.detach() for name, part in parts.items()}, notes=notes)

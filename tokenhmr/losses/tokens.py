@@ -16,6 +16,21 @@ from tokenhmr.structs import Batch, Prediction
 SPOKEN = 21  # of the 23 body joints: the tokenizer does not speak of the hands
 
 
+def word_notes(logits: Float[Tensor, "batch token code"]) -> dict[str, Float[Tensor, ""]]:
+    """How sure a model is of its words, and how many it uses: for reading, not for learning.
+
+    ``token_entropy``: of each token's distribution over the codes, nats, the mean. ``token_perplexity``: of the mean of all
+    distributions, so how many codes the batch is said with; one picture after another said alike brings it down.
+    """
+    scores = logits.detach().float().log_softmax(dim=-1)
+    shares = scores.exp()
+    mean = shares.mean(dim=(0, 1))
+    return {
+        "token_entropy": -(shares * scores).sum(dim=-1).mean(),
+        "token_perplexity": (-(mean * mean.clamp_min(1e-12).log()).sum()).exp(),
+    }
+
+
 @runtime_checkable
 class Encoder(Protocol):
     """What this room asks of a tokenizer; it comes from outside, since losses know no models."""

@@ -53,6 +53,9 @@ class NearestCode(AbstractQuantizer):
         self.register_buffer("count", torch.ones(codes))
         self.register_buffer("total", torch.zeros(codes, width))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        # Of the last training step, over all processes; for reading, not saved.
+        self.used = torch.zeros(codes)
+        self.revived = torch.zeros((), dtype=torch.int64)
 
     def nearest(self, rows: Float[Tensor, "row width"], chunk: int = 16384) -> Int[Tensor, " row"]:
         """argmin |x - c|^2 = argmax x.c - |c|^2 / 2: one product, never a one-hot matrix, bounded memory."""
@@ -89,11 +92,13 @@ class NearestCode(AbstractQuantizer):
         if distributed.is_initialized():
             distributed.all_reduce(used)
             distributed.all_reduce(summed)
+        self.used = used
         if not summed.isfinite().all():
             return  # the optimizer leaves such a step out; a codebook that took part in it would never recover
         self.count.lerp_(used, 1 - self.decay)
         self.total.lerp_(summed, 1 - self.decay)
         dead = self.count < self.revive_below
+        self.revived = dead.sum()
         if dead.any():
             # A revived code starts with one use, so that it has the time to find customers.
             self.total[dead] = self._random_rows(rows, int(dead.sum()))
@@ -117,3 +122,10 @@ class NearestCode(AbstractQuantizer):
             if world > 1:
                 distributed.broadcast(chosen, src=0)
         return chosen
+
+
+def code_use(count: Float[Tensor, " code"]) -> dict[str, float]:
+    """From how often each code was used: the share of the codebook that is hit, and the perplexity over all tokens."""
+    share = count.double() / count.double().sum().clamp_min(1e-12)
+    entropy = -(share * share.clamp_min(1e-12).log()).sum()
+    return {"codes_hit": float((count > 0).double().mean()), "perplexity": float(entropy.exp())}

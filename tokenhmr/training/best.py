@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 Save = Callable[[Path, Mapping[str, Any]], object]  # (folder, what config.json says of the training)
 
 
@@ -20,8 +22,9 @@ class Best:
         patience: int | None,  # steps without a better one after which ``offer`` says to stop; None: never
         saved: Mapping[str, Any] | None,  # what config.json in the folder says of the training, in a run that goes on
         save: Save,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.folder, self.metrics, self.patience, self.save = folder, tuple(metrics), patience, save
+        self.folder, self.metrics, self.patience, self.save, self.say = folder, tuple(metrics), patience, save, say
         self.lowest, self.step = float("inf"), 0
         if saved:
             self.lowest, self.step = self._error(saved["validation"]), int(saved["steps"])
@@ -31,7 +34,10 @@ class Best:
         error = self._error(scores)
         if error < self.lowest:
             self.lowest, self.step = error, step
-            self.save(self.folder, {"steps": step, "validation": dict(scores)})
+            try:
+                self.save(self.folder, {"steps": step, "validation": dict(scores)})
+            except (OSError, SafetensorError) as reason:
+                self.say(f"could not save the weights of step {step}, the best so far, to {self.folder}: {reason}")
         return self.patience is None or step - self.step < self.patience
 
     def _error(self, scores: Mapping[str, float]) -> float:

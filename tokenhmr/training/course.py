@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import nn
 
 from tokenhmr.structs import Batch, Loss, PoseBatch
 from tokenhmr.training.average import Average
 from tokenhmr.training.checkpoints import Checkpoints, Stateful
 from tokenhmr.training.guard import BadSteps
-from tokenhmr.training.loop import Group, fit
+from tokenhmr.training.loop import BadStep, fit
 from tokenhmr.training.run import Run, digest_of
 from tokenhmr.training.sharded import ShardedAverage, Whole, in_pieces
 from tokenhmr.training.stopping import StopRequest
@@ -33,6 +34,7 @@ class Pace:
     accumulate: int  # batches a step
     save_every: int
     evaluate_every: int
+    picture_every: int | None  # never
     bad_steps: int  # so many in a row whose loss or gradient is not finite end the training
 
 
@@ -71,7 +73,8 @@ def make_checkpoints(
         keep_whole = accelerator.is_main_process
         parts |= {name: Whole(part=parts[name], keep=keep_whole) for name in ("model", "optimizer", "average")}
     place = {"processes": accelerator.num_processes} | dict(place)
-    return Checkpoints(folder=folder, keep=keep, parts=parts, place=place, say=accelerator.print)
+    main = accelerator.is_main_process
+    return Checkpoints(folder=folder, keep=keep, parts=parts, place=place, say=accelerator.print, main=main)
 
 
 def follow(
@@ -87,45 +90,74 @@ def follow(
     checkpoints: Checkpoints,
     average: Average | ShardedAverage,
     evaluate: Callable[[int], bool],
+    picture: Callable[[int], None],
+    observe: Callable[[], dict[str, float]] = dict,  # further numbers of a step that is reported
     saving: Callable[[int], None] = lambda _: None,  # on every process, before each checkpoint
+    again: Mapping[str, str] | None = None,  # settings with which a bad step is done again
     pace: Pace,
     start: int,
 ) -> bool:
-    """Fit; whether the training came to its end, rather than being asked to leave (SIGTERM, SIGUSR1) before it."""
+    """Fit; whether the training came to its end, rather than being asked to leave (SIGTERM, SIGUSR1, Ctrl-C) before it."""
     bad = BadSteps(
-        folder=run.folder, rank=accelerator.process_index, patience=pace.bad_steps, command=[sys.executable, *sys.argv],
-        checkpoint=checkpoints.write if run.main else None, digest=lambda: digest_of(plain).hex(), say=run.say,
+        folder=run.folder, rank=accelerator.process_index, world=accelerator.num_processes, patience=pace.bad_steps,
+        command=[sys.executable, *sys.argv], again=again, checkpoint=checkpoints.write if run.main else None,
+        digest=lambda: digest_of(plain).hex(), say=run.say, gather=gather_object,
     )  # fmt: skip
+    _begin_alike(run, start)
+    measured = 0
 
-    def collect() -> None:
-        for part in checkpoints.parts.values():
-            if isinstance(part, Whole):
-                part.collect()
+    def measure(step: int) -> bool:
+        nonlocal measured
+        measured = step
+        return evaluate(step)
 
     def save(step: int) -> None:
         saving(step)
-        collect()
+        _collect(checkpoints)
+        due = step % pace.evaluate_every == 0 or step == pace.steps
         if run.main:
-            checkpoints.save(step)
+            checkpoints.save(step, unmeasured=due and measured != step)
 
-    def bad_step(step: int, group: Group, loss: float, gradient: float) -> None:
-        collect()
-        bad(step, group, loss, gradient)
+    def bad_step(step: BadStep) -> None:
+        _collect(checkpoints)
+        bad(step)
 
     def report(step: int, loss: Loss, scalars: dict[str, float]) -> None:
-        run.report(step, loss, scalars | {"bad_steps": float(bad.count)})
+        run.report(step, loss, scalars | {"bad_steps": float(bad.count)}, observe)
+
+    # Whoever left in a hurry left without measuring.
+    model.eval()
+    if checkpoints.unmeasured and not measure(start):
+        return True
 
     with StopRequest(accelerator) as stopped:
         end = fit(
             accelerator=accelerator, model=model, objective=objective, batches=batches, optimizer=optimizer, schedule=schedule,
             steps=pace.steps, clip=pace.clip, seed=pace.seed, save_every=pace.save_every, evaluate_every=pace.evaluate_every,
-            accumulate=pace.accumulate, report=report, save=save, evaluate=evaluate, bad_step=bad_step, stepped=average.update,
-            stopped=stopped, start=start,
+            accumulate=pace.accumulate, report=report, save=save, evaluate=measure, bad_step=bad_step, stepped=average.update,
+            stopped=stopped, picture_every=pace.picture_every, picture=picture, start=start,
         )  # fmt: skip
     accelerator.wait_for_everyone()
-    if stopped.name is not None:
-        run.say(f"{stopped.name} at step {end}: everything is saved; the same command goes on from there")
+    return _ended(run, stopped.name, end, pace.steps)
+
+
+def _begin_alike(run: Run, start: int) -> None:
+    """A ``ValueError`` where processes go on from different steps, as with folders that only some of them see."""
+    if float(run.total(torch.tensor([float(start)], device=run.accelerator.device))) != start * run.accelerator.num_processes:
+        raise ValueError("the processes found different checkpoints: do they all see the same folder?")
+
+
+def _collect(checkpoints: Checkpoints) -> None:
+    for part in checkpoints.parts.values():
+        if isinstance(part, Whole):
+            part.collect()
+
+
+def _ended(run: Run, signal: str | None, end: int, steps: int) -> bool:
+    """Whether a training is over; says why where it is not, or is early."""
+    if signal is not None:
+        run.say(f"{signal} at step {end}: everything is saved; the same command goes on from there")
         return False
-    if end < pace.steps:
+    if end < steps:
         run.say(f"step {end}: no better for long enough, so this is the end (early_stop)")
     return True

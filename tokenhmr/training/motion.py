@@ -167,4 +167,5 @@ class PoseBatches:
                 rotations = jitter(rotations, self.jitter_degrees, self.mix, generator)
         six = matrix_to_rows(rotations)
         noisy = add_part_noise(six, noise_level(step, self.noise_period), generator) if self.noise_period else six
-        return PoseBatch(rotations=rotations[self.share], noisy=noisy[self.share])
+        key = tuple(f"frame {row}" for row in rows[self.share].tolist())
+        return PoseBatch(rotations=rotations[self.share], noisy=noisy[self.share], key=key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import resource
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from tokenhmr.render import save_picture
 from tokenhmr.structs import Loss
 from tokenhmr.training.sharded import asked_for_pieces, full_precision_plugin
+from tokenhmr.wholefile import append_text, replace_text
 
 
 class Run:
@@ -57,10 +59,13 @@ class Run:
         if self.main:
             folder.mkdir(parents=True, exist_ok=True)
             about = config | {"processes": accelerator.num_processes, "environment": environment()}
-            (folder / "config.json").write_text(json.dumps(about, indent=1, default=str))
+            replace_text(folder / "config.json", json.dumps(about, indent=1, default=str))
             self._keep(start)
-        self.tracked = True
-        accelerator.init_trackers("tokenhmr", config=_flat(config))
+        self.unwritten, self.lost = "", set[str]()
+        try:
+            accelerator.init_trackers("tokenhmr", config=_flat(config))
+        except Exception as reason:  # whatever a tracker of others may raise
+            self.say(f"no tracker for this run: {reason}")
 
     def __enter__(self) -> Run:
         self.progress.start()
@@ -69,10 +74,15 @@ class Run:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.progress.stop()
         # Not accelerator.end_training(): it ends the group of processes too, and that is run_hydra's, when the model is gone.
-        for tracker in self.accelerator.trackers:
-            tracker.finish()
+        self._track(lambda tracker: tracker.finish())
 
-    def report(self, step: int, loss: Loss, scalars: dict[str, float]) -> None:
+    def report(
+        self,
+        step: int,
+        loss: Loss,
+        scalars: dict[str, float],
+        observe: Callable[[], dict[str, float]] = dict,  # further numbers, asked for when they are written only
+    ) -> None:
         """Called at every step and on every process; writes means over the processes at every ``log_every``-th."""
         self.progress.update(self.task, completed=step)
         self.waited += scalars.get("data_wait", 0.0)
@@ -82,7 +92,7 @@ class Run:
         tensors = {"loss": loss.total.detach()} | {f"loss/{name}": part for name, part in loss.parts.items()} | loss.notes
         sums = self.total(torch.stack([tensor.float() for tensor in tensors.values()]))
         means = (sums / self.accelerator.num_processes).tolist()
-        values = dict(zip(tensors, means, strict=True)) | scalars
+        values = dict(zip(tensors, means, strict=True)) | scalars | observe()
         values["steps_per_second"] = self.log_every / (now - self.clock)
         values["samples_per_second"] = self.rows * values["steps_per_second"]
         values["data_wait"] = self.waited / (now - self.clock)  # share of the time in which the model waits for data
@@ -98,38 +108,45 @@ class Run:
         return summed
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Scalars of a step, to the file and the tracker."""
+        """Scalars of a step, to the file and the tracker. A number that is not finite is null in the file: JSON has none."""
         if not self.main:
             return
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps({"step": step} | values) + "\n")
-        self._track(lambda: self.accelerator.log(values, step=step))
+        row = {"step": step} | {name: value if math.isfinite(value) else None for name, value in values.items()}
+        waiting, self.unwritten = self.unwritten, self.unwritten + json.dumps(row) + "\n"
+        try:
+            append_text(self.folder / "metrics.jsonl", self.unwritten)
+            self.unwritten = ""
+        except OSError as reason:
+            if not waiting:
+                self.say(f"could not write metrics of step {step}: {reason}. They wait until they can be written.")
+        self._track(lambda tracker: tracker.log(values, step=step))
 
     def picture(self, step: int, name: str, image: UInt8[np.ndarray, "height width 3"]) -> None:
-        """A picture for TensorBoard."""
+        """A picture, as a file and for TensorBoard."""
         if self.main:
-            (self.folder / "pictures").mkdir(exist_ok=True)
             file = self.folder / "pictures" / f"{name.replace(' ', '_')}_{step:08d}.jpg"
-            save_picture(file, image)
-            self._track(lambda: self._tensorboard().add_image(name, image, step, dataformats="HWC"))
+            try:
+                file.parent.mkdir(exist_ok=True)
+                save_picture(file, image)
+            except OSError as reason:
+                self.say(f"no picture of step {step}: {reason}")
+            self._track(lambda tracker: _add_image(tracker, step, name, image))
 
-    def histogram(self, step: int, name: str, values: Shaped[Tensor, "*shape"]) -> None:
+    def histogram(self, step: int, name: str, values: Shaped[Tensor, " value"]) -> None:
         """A histogram for TensorBoard, of the use of codes for instance."""
         if self.main:
-            self._track(lambda: self._tensorboard().add_histogram(name, values, step))
+            self._track(lambda tracker: _add_histogram(tracker, step, name, values))
 
-    def _tensorboard(self) -> Any:
-        return self.accelerator.get_tracker("tensorboard", unwrap=True)
-
-    def _track(self, write: Callable[[], object]) -> None:
-        """A tracker that is lost (a full disk, no network) costs a message; ``metrics.jsonl`` and training go on."""
-        if not self.tracked:
-            return
-        try:
-            write()
-        except Exception as reason:  # whatever a tracker of others may raise
-            self.tracked = False
-            self.say(f"the tracker failed and is left alone from here on: {reason}")
+    def _track(self, write: Callable[[Any], object]) -> None:
+        """A tracker that is lost (a full disk, no network) costs a message; ``metrics.jsonl``, others and training go on."""
+        for tracker in self.accelerator.trackers:
+            if tracker.name in self.lost:
+                continue
+            try:
+                write(tracker)
+            except Exception as reason:  # whatever a tracker of others may raise
+                self.lost.add(tracker.name)
+                self.say(f"{tracker.name} failed and is left alone from here on: {reason}")
 
     def say(self, text: str) -> None:
         """A line for the person at the screen."""
@@ -140,7 +157,19 @@ class Run:
         file = self.folder / "metrics.jsonl"
         if file.is_file():
             rows = [line for line in file.read_text().splitlines() if _step_of(line) <= start]
-            file.write_text("".join(f"{line}\n" for line in rows))
+            replace_text(file, "".join(f"{line}\n" for line in rows))
+
+
+def _add_image(tracker: Any, step: int, name: str, image: UInt8[np.ndarray, "height width 3"]) -> None:
+    if tracker.name == "tensorboard":
+        tracker.writer.add_image(name, image, step, dataformats="HWC")
+    elif hasattr(tracker, "log_images"):
+        tracker.log_images({name: image[None]}, step=step)
+
+
+def _add_histogram(tracker: Any, step: int, name: str, values: Tensor) -> None:
+    if tracker.name == "tensorboard":
+        tracker.writer.add_histogram(name, values, step)
 
 
 def environment() -> dict[str, Any]:
@@ -212,13 +241,18 @@ def make_accelerator(*, precision: str | None, folder: Path, trackers: Sequence[
 
     Started by torchrun on such a machine, it has to be told that CPUs are meant, else every process trains alone. Without a
     ``precision`` it is the launcher's (``mixed_precision`` in its configuration), which says "no" if nobody said anything.
-    Raises ``ValueError`` for FSDP on CPUs, which Accelerate would replace by DDP without a word.
+    Raises ``ValueError`` for FSDP on CPUs, which Accelerate would replace by DDP without a word, and for a tracker that is
+    unknown or not installed.
     """
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     cpu = several and not torch.cuda.is_available()
     if asked_for_pieces() and cpu:
         raise ValueError("FSDP needs GPUs; processes on CPUs hold the whole model each: configs/accelerate/cpu.yaml")
-    return Accelerator(
-        mixed_precision=precision, log_with=list(trackers), project_dir=folder, cpu=cpu,
+    accelerator = Accelerator(
+        mixed_precision=precision, log_with=list(trackers) or None, project_dir=folder, cpu=cpu,
         fsdp_plugin=full_precision_plugin() if asked_for_pieces() else None,
     )  # fmt: skip
+    there = {str(getattr(tracker, "value", tracker)) for tracker in accelerator.log_with}
+    if absent := sorted(set(trackers) - there - {"all"}):
+        raise ValueError(f"trackers: {', '.join(absent)} is not installed: install it, or leave it out")
+    return accelerator

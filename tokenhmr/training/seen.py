@@ -20,7 +20,10 @@ class Seen:
         """Called on every process, before the checkpoint of the same step is written."""
         counts = self.run.total(self.ledger.counts.to(self.run.accelerator.device)).cpu()
         if self.run.main:
-            self.file.write(step, counts)
+            try:
+                self.file.write(step, counts)
+            except OSError as reason:
+                self.run.say(f"no row of step {step} in the ledger: {reason}")
         self.run.write(step, {"data/seen": float(counts[:, 0].sum()), "data/skipped": float(counts[:, 1].sum())})
 
     def say(self) -> None:
