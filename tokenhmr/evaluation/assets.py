@@ -60,7 +60,8 @@ def find_asset(name: str, folder: Path, *, expected: str | None) -> Path:
         if name in KINDS:
             return find_body(name, folder)
     except FileNotFoundError as reason:
-        what = f"{name.upper()}.pkl" if name in KINDS else name
+        family, _, gender = name.partition("_")
+        what = f"{family}_{gender or 'neutral'}.pkl".upper().replace(".PKL", ".pkl") if name in KINDS else name
         raise missing(what, folder, origin=_ORIGINS.get(name, "docs/bodies.md"), expected=expected) from reason
     for place in (folder / name, folder / "smpl" / name, folder / "mano" / name):
         if place.is_file():

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from tokenhmr.body import Body, load_body, read_joint_regressor
+from tokenhmr.body.files import OPEN_BODY
+from tokenhmr.body.load import OPEN
 from tokenhmr.data.batches import held_out_batches
 from tokenhmr.data.readers.members import Members
 from tokenhmr.data.sources import Source, find_shards, parse_data_list, read_data_list
@@ -44,11 +46,13 @@ def gather_pictures(
     mine = {name: wanted for name, wanted in assets.items() if name not in (DATA, MEMBERS)}
     if settings.body is not None:
         mine.pop(body, None)
-    sources = read_sources(listed, root=root, body=kind, boxes=boxes, expected=assets.get(DATA))
-    hashes = hashes_of(mine, folder) | data_hashes(sources, expected=assets)
-    if settings.body is not None and kind not in hashes:
-        path = find_asset(kind, folder, expected=None) if not Path(kind).is_file() else Path(kind)
-        hashes["body"] = sha256([path])
+    hashes = hashes_of(mine, folder)
+    # Readers that make joints of parameters load the body themselves: they are told its file.
+    file = kind if kind == OPEN or Path(kind).is_file() else str(find_asset(kind, folder, expected=None))
+    sources = read_sources(listed, root=root, body=file, boxes=boxes, expected=assets.get(DATA))
+    hashes |= data_hashes(sources, expected=assets)
+    if kind not in hashes:
+        hashes["body"] = sha256([OPEN_BODY if kind == OPEN else Path(file)])
     spoken = load_body(kind, folder=folder).to(settings.device)
     bodies = {"neutral": spoken} | {g: load_body(f"{kind}_{g}", folder=folder).to(settings.device) for g in genders}
     pictures = partial(held_out_batches, sources=sources, batch_size=settings.batch_size, workers=settings.workers)
