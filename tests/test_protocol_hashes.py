@@ -46,8 +46,8 @@ def test_the_command_prints_the_hash_and_another_word_has_another(there, tmp_pat
     assert f"protocol {plain['protocol']['hash']}" in capsys.readouterr().out
     _, pelvis = run(there, "emdb1", tmp_path / "pelvis", "protocol.alignment=[pelvis]")
     assert pelvis["protocol"]["hash"] != plain["protocol"]["hash"]
-    assert pelvis["summary"]["mpjpe"]["mean"] != pytest.approx(plain["summary"]["mpjpe"]["mean"], rel=1e-3)
-    assert pelvis["summary"]["pa_mpjpe"]["mean"] == pytest.approx(plain["summary"]["pa_mpjpe"]["mean"])
+    assert pelvis["numbers"]["mpjpe"]["mean"] != pytest.approx(plain["numbers"]["mpjpe"]["mean"], rel=1e-3)
+    assert pelvis["numbers"]["pa_mpjpe"]["mean"] == pytest.approx(plain["numbers"]["pa_mpjpe"]["mean"])
     _, open_list = run(there, "emdb1", tmp_path / "again")
     assert open_list["protocol"]["hash"] == plain["protocol"]["hash"]
 
@@ -155,7 +155,7 @@ def test_rows_without_the_labels_that_are_compared_do_not_count(there, tmp_path)
     columns["extra_keypoints_3d"][2, 13, 3] = 0  # the top of the head, which nobody scores
     np.savez(root / "3dpw_test.npz", **columns)
     rows, report = run(there, "3dpw_test", tmp_path / "out", f"data_root={root}")
-    assert len(rows) == 3 and report["summary"]["mpjpe"]["rows"] == 3
+    assert len(rows) == 3 and report["numbers"]["mpjpe"]["rows"] == 3
     assert report["notes"] == ["1 people without the labels that the protocol compares with were left out"]
 
 
@@ -174,10 +174,10 @@ def test_acceleration_is_of_frames_that_follow_one_another(there, tmp_path):
     for moment in (1, 2):
         speeds = [np.diff(points, axis=0)[moment - 1 : moment + 1] for points in (said, meant)]
         wanted = 1000 * np.linalg.norm((speeds[0][1] - speeds[0][0]) - (speeds[1][1] - speeds[1][0]), axis=-1).mean()
-        assert report["summary"]["accel"]["rows"] == 2 and wanted > 0
+        assert report["numbers"]["accel"]["rows"] == 2 and wanted > 0
         rows[moment]["by hand"] = wanted
     mean = np.mean([row["by hand"] for row in rows if "by hand" in row])
-    assert report["summary"]["accel"]["mean"] == pytest.approx(mean, rel=1e-6)
+    assert report["numbers"]["accel"]["mean"] == pytest.approx(mean, rel=1e-6)
 
 
 def test_batches_give_what_single_pictures_give_but_for_rounding(there, tmp_path):
