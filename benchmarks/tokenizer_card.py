@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from card import figures, measures
 from card.networks import CONTINUOUS, NARROW, TOKENIZERS, TWIN, Training, trained
 from card.page import rounded, write_page
 from card.predictions import predicted
-from card.priors import Prior, autoencoder_prior, mixture_prior, pca_prior, token_prior
+from card.priors import Prior, autoencoder_prior, in_parts, mixture_prior, pca_prior, token_prior
 from card.tables import blocks
 
 from tokenhmr.body import Body, load_body
@@ -46,11 +45,11 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=4,
         help="every so manieth training frame teaches codes, PCA and mixture (default: %(default)s)",
     )
-    add("--stride", type=int, default=4, help="every so manieth test frame is asked about (default: %(default)s)")
+    add("--stride", type=int, default=24, help="every so manieth test frame is asked about (default: %(default)s)")
     add("--components", type=int, default=48, help="principal components that are kept (default: %(default)s)")
-    add("--parts", type=int, default=32, help="Gaussians in the mixture (default: %(default)s)")
-    add("--draws", type=int, default=1000, help="poses that each prior makes up (default: %(default)s)")
-    add("--pictures", type=int, default=400, help="synthetic pictures for the image model (default: %(default)s)")
+    add("--parts", type=int, default=16, help="Gaussians in the mixture (default: %(default)s)")
+    add("--draws", type=int, default=500, help="poses that each prior makes up (default: %(default)s)")
+    add("--pictures", type=int, default=200, help="synthetic pictures for the image model (default: %(default)s)")
     add("--seed", type=int, default=0, help="of noise and draws (default: %(default)s)")
     return parser.parse_args(arguments)
 
@@ -60,13 +59,15 @@ def say(words: str) -> None:
 
 
 def make_priors(
-    packaged: PoseTokenizer, networks: dict[str, torch.nn.Module], book: measures.Poses, given: argparse.Namespace
+    words: dict[str, PoseTokenizer],
+    learnt: dict[str, measures.Index],
+    networks: dict[str, torch.nn.Module],
+    book: measures.Poses,
+    given: argparse.Namespace,
 ) -> list[Prior]:
-    twin = networks[TWIN]
-    assert isinstance(twin, PoseTokenizer)
     return [
-        token_prior("tokenizer, packaged", packaged, book),
-        token_prior("tokenizer, small", twin, book),
+        token_prior("tokenizer, packaged", words[PACKAGED], learnt[PACKAGED]),
+        token_prior("tokenizer, small", words[TWIN], learnt[TWIN]),
         autoencoder_prior(CONTINUOUS, networks[CONTINUOUS], book),
         autoencoder_prior(NARROW, networks[NARROW], book),
         pca_prior(book, kept=given.components),
@@ -85,17 +86,17 @@ def measure(given: argparse.Namespace, body: Body, image_folder: Path) -> dict[s
         networks[name] = trained(name, train.rotations, body, training, given.work)
         say(f"there is: {name}")
 
-    sets = {"train": train.every(given.book), "val": val, "test": test}
-    sets |= {f"test, {subject}": test.of(subject) for subject in np.unique(test.subject)}
+    words = {PACKAGED: packaged}
+    words |= {name: model for name, model in networks.items() if isinstance(model, PoseTokenizer) and name in TOKENIZERS}
+    learnt = {name: in_parts(model.encode)(book) for name, model in words.items()}
+    sets = {"train": train.every(given.book), "val": val.every(given.stride), "test": asked}
     found: dict[str, Any] = {"training": vars(training), "reconstruction": measures.reconstruction(packaged, sets, body)}
     say("measured: reconstruction")
-    found["vocabulary"] = measures.vocabulary(packaged, book, test.rotations)
-    words = {f"{PACKAGED}, {packaged.tokens} tokens of {packaged.codes}": packaged}
-    words |= {name: model for name, model in networks.items() if isinstance(model, PoseTokenizer) and name in TOKENIZERS}
-    found["rates"] = measures.rates(words, book, asked, body)
+    found["vocabulary"] = measures.vocabulary(packaged, learnt[PACKAGED], asked.rotations)
+    found["rates"] = measures.rates(words, learnt, book, asked, body)
     say("measured: rates")
 
-    priors = make_priors(packaged, networks, book, given)
+    priors = make_priors(words, learnt, networks, book, given)
     low, high = measures.limits(book)
     found["noise"] = measures.noise_curve(priors, asked, body, low, high, given.seed)
     say("measured: noise")

@@ -37,8 +37,15 @@ def test_one_command_remakes_the_study(motion, tmp_path):  # noqa: F811
     arguments = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     assert main(["--data", str(motion), "--out", str(page), "--work", str(tmp_path / "work"), *arguments]) == 0
     found = json.loads(page.with_suffix(".json").read_text())
-    ways = found["lifters"]["judged"]["tokens"]["ways"]
-    assert set(ways) == {CONSTANT, "jitter and flip", "token samples", "answer turned by chance", "token entropy"}
+    ways = found["lifter"]["judged"]["ways"]
+    assert set(ways) == {CONSTANT, "jitter and flip", "token samples", "error head", "token entropy"}
+    assert set(found["lifter"]["best_of"]) == {
+        "the answer",
+        "jitter and flip",
+        "token samples",
+        "error head",
+        "answer turned by chance",
+    }
     assert ways[CONSTANT]["ranking"] == [0.0, 0.0, 0.0] and ways[CONSTANT]["surest_half"] == [1.0, 1.0, 1.0]
     assert set(found["packaged"]) == {"as they are", "occluded and blurred"}
     assert "<!-- best of -->" in page.read_text()

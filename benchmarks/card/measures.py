@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from card.priors import Components, Prior, in_parts
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from tokenizer import quantised_pca
 from torch import Tensor
 
@@ -24,6 +24,7 @@ from tokenhmr.rotations import axis_angle_to_matrix, geodesic_angle, matrix_to_a
 from tokenhmr.skeleton import BODY_JOINTS, flip_permutation
 
 Poses = Float[Tensor, "pose 21 3 3"]
+Index = Int[Tensor, "pose token"]
 NOISE = (0.0, 5.0, 10.0, 20.0)  # degrees
 STRANGE = (5.0, 10.0, 20.0)
 BEYOND = (15.0, 45.0)  # degrees by which a limit is broken
@@ -39,10 +40,6 @@ class Frames:
 
     def every(self, stride: int) -> Frames:
         return Frames(self.rotations[::stride], self.clip[::stride], self.subject[::stride])
-
-    def of(self, subject: str) -> Frames:
-        rows = self.subject == subject
-        return Frames(self.rotations[torch.from_numpy(rows)], self.clip[rows], self.subject[rows])
 
 
 def frames_of(motion: Motion) -> Frames:
@@ -79,36 +76,41 @@ def interval(values: np.ndarray, clip: np.ndarray, *, draws: int = 2000) -> list
 
 
 def reconstruction(model: PoseTokenizer, sets: Mapping[str, Frames], body: Body) -> dict[str, Any]:
-    """By set: joints, vertices and angles with intervals by clip; and every joint."""
+    """By set, and for ``test`` by subject: joints, vertices and angles with intervals by clip; and every joint."""
     found: dict[str, Any] = {}
     for name, frames in sets.items():
         parts = []
-        for rotations in frames.rotations.split(512):
+        for rotations in frames.rotations.split(256):
             parts.append(pose_errors(model.decode(model.encode(rotations)), rotations, body))
         whole = {key: torch.cat([part[key] for part in parts]).double().numpy() for key in parts[0]}
-        found[name] = {
-            "frames": len(frames.rotations),
-            "clips": len(np.unique(frames.clip)),
-            "joint_mm": interval(whole["joint_mm"].mean(axis=1), frames.clip),
-            "vertex_mm": interval(whole["vertex_mm"][:, 0], frames.clip),
-            "angle_deg": interval(whole["angle_deg"].mean(axis=1), frames.clip),
-            "p95_mm": float(np.quantile(whole["joint_mm"].mean(axis=1), 0.95)),
-            "joints": {
-                joint: {
-                    "mm": interval(whole["joint_mm"][:, row], frames.clip),
-                    "p95_mm": float(np.quantile(whole["joint_mm"][:, row], 0.95)),
-                    "deg": float(whole["angle_deg"][:, row].mean()),
-                }
-                for row, joint in enumerate(BODY_JOINTS)
-            },
-        }
+        found[name] = described(whole, frames.clip)
+        for subject in np.unique(frames.subject) if name == "test" else ():
+            rows = frames.subject == subject
+            found[f"{name}, {subject}"] = described({key: part[rows] for key, part in whole.items()}, frames.clip[rows])
     return found
 
 
-def vocabulary(model: PoseTokenizer, train: Poses, test: Poses) -> dict[str, Any]:
+def described(errors: Mapping[str, np.ndarray], clip: np.ndarray) -> dict[str, Any]:
+    """Errors by pose in numbers for a table."""
+    whole = errors["joint_mm"].mean(axis=1)
+    joints = {
+        joint: {"mm": interval(mm, clip), "p95_mm": float(np.quantile(mm, 0.95)), "deg": float(deg.mean())}
+        for joint, mm, deg in zip(BODY_JOINTS, errors["joint_mm"].T, errors["angle_deg"].T, strict=True)
+    }
+    return {
+        "frames": len(clip),
+        "clips": len(np.unique(clip)),
+        "joint_mm": interval(whole, clip),
+        "vertex_mm": interval(errors["vertex_mm"][:, 0], clip),
+        "angle_deg": interval(errors["angle_deg"].mean(axis=1), clip),
+        "p95_mm": float(np.quantile(whole, 0.95)),
+        "joints": joints,
+    }
+
+
+def vocabulary(model: PoseTokenizer, learnt: Index, test: Poses) -> dict[str, Any]:
     """Which codes are used, over all slots and in each, and what a pose costs with and without entropy coding."""
-    encode = in_parts(model.encode)
-    index = {"train": encode(train), "test": encode(test)}
+    index = {"train": learnt, "test": in_parts(model.encode)(test)}
     count = {name: count_codes(rows, model.codes) for name, rows in index.items()}
     said: dict[str, Any] = {"tokens": model.tokens, "codes": model.codes, "fixed_bits": model.tokens * math.log2(model.codes)}
     for name, table in count.items():
@@ -134,8 +136,10 @@ def entropy_coded_pca(train: Poses, test: Poses, step: float) -> tuple[float, Po
     return float(bits.mean()), components.poses(wanted.double() * step)
 
 
-def rates(tokenizers: Mapping[str, PoseTokenizer], train: Poses, test: Frames, body: Body) -> list[dict[str, Any]]:
-    """Bits a pose against millimetres: tokenizers, and PCA in fixed-rate and in entropy-coded scalar steps."""
+def rates(
+    tokenizers: Mapping[str, PoseTokenizer], learnt: Mapping[str, Index], train: Poses, test: Frames, body: Body
+) -> list[dict[str, Any]]:
+    """Bits a pose against millimetres: tokenizers with the tokens of training, and PCA in fixed and in entropy-coded steps."""
     points: list[dict[str, Any]] = []
 
     def add(kind: str, name: str, bits: float, coded: float | None, poses: Poses) -> None:
@@ -143,10 +147,9 @@ def rates(tokenizers: Mapping[str, PoseTokenizer], train: Poses, test: Frames, b
         points.append({"kind": kind, "name": name, "bits": bits, "coded_bits": coded, "mm": interval(error, test.clip)})
 
     for name, model in tokenizers.items():
-        encode = in_parts(model.encode)
-        index, learnt = encode(test.rotations), count_codes(encode(train), model.codes)
+        index, count = in_parts(model.encode)(test.rotations), count_codes(learnt[name], model.codes)
         bits = model.tokens * math.log2(model.codes)
-        add("tokenizer", name, bits, float(coded_bits(index, learnt).mean()), in_parts(model.decode)(index))
+        add("tokenizer", name, bits, float(coded_bits(index, count).mean()), in_parts(model.decode)(index))
     for bits in (50, 100, 200, 300, 400, 600):
         add("PCA, fixed steps", f"{bits} bits", bits, None, quantised_pca(train, test.rotations, bits))
     for step in (0.8, 0.4, 0.2, 0.1, 0.05):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
@@ -51,10 +51,10 @@ def residual(restore: Callable[[Poses], Poses]) -> Callable[[Poses], Scores]:
     return lambda rotations: (restore(rotations) - rotations).square().mean(dim=(1, 2, 3))
 
 
-def token_prior(name: str, model: PoseTokenizer, train: Poses) -> Prior:
-    """Draws: every slot any code alike; and every slot by how often training motion has each code there."""
+def token_prior(name: str, model: PoseTokenizer, learnt: Int[Tensor, "pose token"]) -> Prior:
+    """Draws: every slot any code alike; and every slot by how often training motion (``learnt``) has each code there."""
     restore = in_parts(lambda part: model.decode(model.encode(part)))
-    count = count_codes(in_parts(model.encode)(train), model.codes)
+    count = count_codes(learnt, model.codes)
 
     def any_code(number: int, generator: torch.Generator) -> Poses:
         return model.decode(torch.randint(model.codes, (number, model.tokens), generator=generator))

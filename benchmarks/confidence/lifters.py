@@ -1,6 +1,6 @@
-"""Two lifters from the same start under the same budget: one says tokens, one says a pose and how far off each joint is.
+"""A lifter that is taught the words of the true pose, and beside them how far off each of its joints is.
 
-Both go on from the packaged image model's half behind its joint locator. What is looked at is the body's own pose: joints on
+It goes on from the packaged image model's half behind its joint locator. What is looked at is the body's own pose: joints on
 the mean body with zero root, so that what tokens cannot speak of (orientation, shape, camera) is no part of the question.
 """
 
@@ -31,7 +31,6 @@ MOVING = tuple(
     for row, name in enumerate(SMPL_JOINTS)
     if any(part in name for part in ("knee", "ankle", "foot", "neck", "head", "shoulder", "elbow", "wrist"))
 )
-KINDS = ("tokens", "scale")
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What both lifters have in common."""
+    """How a lifter is trained."""
 
     steps: int = 1500
     batch_size: int = 32
@@ -70,7 +69,7 @@ class Lifter(nn.Module):
         answer = self.model.decoder(self.model.locator.tokens_at(points))
         logits = self.model.heads.classifier(answer)
         raw = self.model.tokenizer.decode_6d(logits.softmax(dim=-1))
-        return Said(logits, rows_to_matrix(raw + self.model.tokenizer.mean_pose), self.scale(answer).exp())
+        return Said(logits, rows_to_matrix(raw + self.model.tokenizer.mean_pose), self.scale(answer.detach()).exp())
 
 
 def moving_joints(body_pose: Float[Tensor, "row 21 3 3"], body: Body) -> Float[Tensor, "row moving 3"]:
@@ -83,21 +82,19 @@ def laplace(error: Float[Tensor, "*row"], expected: Float[Tensor, "*row"]) -> Fl
     return 3 * error / expected + 3 * expected.log()
 
 
-def loss_of(kind: str, said: Said, people: People, body: Body, model: TokenHMR, recipe: Recipe) -> Float[Tensor, ""]:
-    """Rotations and joints for both; the codes of the true pose, or the likelihood of the joints' errors."""
+def loss_of(said: Said, people: People, body: Body, model: TokenHMR, recipe: Recipe) -> Float[Tensor, ""]:
+    """Rotations, joints, codes of the true pose, and the likelihood of the joints' errors."""
     truth = people.rotations[:, 1:22]
     error = (moving_joints(said.body, body) - moving_joints(truth, body)).norm(dim=-1)
-    loss = (said.body - truth).square().mean() + error.mean()
-    if kind == "tokens":
-        words = functional.cross_entropy(said.logits.transpose(1, 2), model.tokenizer.encode(truth))
-        return loss + recipe.words * words
-    # What is said of the error learns from errors as they are and does not excuse them: poses learn from the plain terms.
-    return loss + 0.05 * laplace(error.detach().clamp_min(1e-4), said.scale).mean()
+    words = functional.cross_entropy(said.logits.transpose(1, 2), model.tokenizer.encode(truth))
+    # What is said of the errors learns from them as they are; the pose learns nothing from it, and cannot be excused by it.
+    scale = laplace(error.detach().clamp_min(1e-4), said.scale).mean()
+    return (said.body - truth).square().mean() + error.mean() + recipe.words * words + scale
 
 
-def trained(kind: str, lifter: Lifter, people: People, body: Body, recipe: Recipe, folder: Path) -> Lifter:
-    """The lifter of a kind, from the folder or trained now; in evaluation mode."""
-    place = folder / f"lifter_{kind}_{recipe.steps}x{recipe.batch_size}_{recipe.seed}.safetensors"
+def trained(lifter: Lifter, people: People, body: Body, recipe: Recipe, folder: Path) -> Lifter:
+    """The lifter from the folder or trained now; in evaluation mode."""
+    place = folder / f"lifter_{recipe.steps}x{recipe.batch_size}_{recipe.seed}.safetensors"
     if place.is_file():
         lifter.load_state_dict(load_file(place), strict=True)
         return lifter.eval()
@@ -110,7 +107,7 @@ def trained(kind: str, lifter: Lifter, people: People, body: Body, recipe: Recip
             rows = torch.randint(len(people.rotations), (recipe.batch_size,), generator=generator)
             batch = People(people.rotations[rows], people.keypoints[rows], people.clip[rows.numpy()])
             said = lifter.train()(as_found(batch.keypoints, generator))
-            loss_of(kind, said, batch, body, lifter.model, recipe).backward()
+            loss_of(said, batch, body, lifter.model, recipe).backward()
             nn.utils.clip_grad_norm_(learnt.parameters(), 1.0)
             optimizer.step()
             schedule.step()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +19,7 @@ from tokenhmr.skeleton import BODY_JOINTS, JOINTS44, flip_permutation
 from tokenhmr.training.lifting import as_found
 
 CHUNK = 256
+CHANCE = "answer turned by chance"
 JITTER = 0.02  # of the crop's side
 Joints = Float[Tensor, "row moving 3"]
 
@@ -111,26 +111,30 @@ def turned_samples(
     return torch.stack([moving_joints(turned(pose, degrees, generator), body) for _ in range(samples)], dim=1)
 
 
-def answers(
-    lifter: Lifter, people: People, body: Body, *, samples: int, degrees: float, seed: int, scaled: bool,
-    progress: Callable[[int], None] = lambda done: None,
-) -> Answers:  # fmt: skip
-    """What a lifter says of people and in how many ways; ``scaled``: it has learnt how far off it is."""
+def answers(lifter: Lifter, people: People, body: Body, *, samples: int, degrees: float, seed: int) -> Answers:
+    """What a lifter says of people and in how many ways."""
     found, generator = Answers(), torch.Generator().manual_seed(seed)
     for first in range(0, len(people.rotations), CHUNK):
         some = people.part(slice(first, first + CHUNK))
         points = as_found(some.keypoints, generator)
         said, truth = lifter(points), moving_joints(some.rotations[:, 1:22], body)
         answer = moving_joints(said.body, body)
-        others = {"jitter and flip": shaken(lifter, points, body, samples, generator)}
-        extra: dict[str, Tensor] = {}
-        if scaled:
-            others["error head"] = laplace_samples(answer, said.scale, samples, generator)
-            extra["error head"] = said.scale
-        else:
-            others["token samples"] = token_samples(said.logits, lifter.model.tokenizer, body, samples, generator)
-            others["answer turned by chance"] = turned_samples(said.body, degrees, body, samples, generator)
-            extra["token entropy"] = entropy(said.logits)
-        found.add(truth, answer, others, extra)
-        progress(first + len(some.rotations))
+        others = {
+            "token samples": token_samples(said.logits, lifter.model.tokenizer, body, samples, generator),
+            "error head": laplace_samples(answer, said.scale, samples, generator),
+            "jitter and flip": shaken(lifter, points, body, samples, generator),
+            CHANCE: turned_samples(said.body, degrees, body, samples, generator),
+        }
+        found.add(truth, answer, others, {"error head": said.scale, "token entropy": entropy(said.logits)})
     return found
+
+
+def word_nats(lifter: Lifter, people: People, seed: int) -> float:
+    """Mean cross-entropy of the true pose's codes, nats a token; a guess among all codes alike has log(codes)."""
+    generator, found = torch.Generator().manual_seed(seed), []
+    for first in range(0, len(people.rotations), CHUNK):
+        some = people.part(slice(first, first + CHUNK))
+        said = lifter(as_found(some.keypoints, generator)).logits.log_softmax(dim=-1)
+        wanted = lifter.model.tokenizer.encode(some.rotations[:, 1:22])
+        found.append(-said.gather(2, wanted[..., None]).mean(dim=(1, 2)))
+    return float(torch.cat(found).mean())
