@@ -43,11 +43,19 @@ def picture(number: int = 0, *, side: int = 64) -> np.ndarray:
     return cv2.GaussianBlur(noise, (0, 0), side / 20)
 
 
+def seen(side: int) -> bytes:
+    """A mask: in sight in the upper half (255), behind something in the lower one (128)."""
+    mask = np.full((side, side), 128, dtype=np.uint8)
+    mask[: side // 2] = 255
+    return cv2.imencode(".png", mask)[1].tobytes()
+
+
 def sample_files(number: int, **changed: Any) -> dict[str, bytes]:
     """What a shard holds of one picture, by name."""
     row = fields(number, **changed)
+    side = int(row["image_size"][0])
     jpeg = cv2.imencode(".jpg", picture(number)[..., ::-1])[1].tobytes()
-    return {f"{row['key']}.jpg": jpeg, f"{row['key']}.json": json.dumps(row).encode(), f"{row['key']}.mask.png": b"mask"}
+    return {f"{row['key']}.jpg": jpeg, f"{row['key']}.json": json.dumps(row).encode(), f"{row['key']}.mask.png": seen(side)}
 
 
 def write_tar(path: Path, files: dict[str, bytes]) -> Path:

@@ -1,5 +1,7 @@
 """What a picture is like: cameras found again, laws of the traits, known cases."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from tokenhmr.evaluation.traits import (
     Pinhole,
     answer_numbers,
     depth_ambiguity,
+    draw_once,
     facing,
     find_camera,
     hidden_share,
@@ -78,7 +81,7 @@ def test_labels_that_are_not_exact_get_the_weak_camera_and_no_distance(body):
 
 def batch(pose, seen, *, side=100.0, size=(200.0, 200.0)):
     return Batch(
-        image=torch.zeros(1, 3, 8, 8, dtype=torch.uint8), keypoints_2d=seen[None], pose=pose,
+        image=torch.zeros(1, 3, 256, 256, dtype=torch.uint8), keypoints_2d=seen[None], pose=pose,
         keypoints_3d=torch.zeros(1, 44, 4),
         has_pose=torch.tensor([True]), has_betas=torch.tensor([True]), trusted=torch.tensor([True]),
         box_center=torch.tensor([[100.0, 100.0]]), box_size=torch.tensor([side]), image_size=torch.tensor([size]),
@@ -115,22 +118,49 @@ def test_skin_behind_other_skin_is_hidden():
         return vertices, faces
 
     camera = Pinhole(focal=20.0, center=(0.0, 0.0), translation=np.zeros(3), exact=True)
+
+    def hidden(vertices, faces):
+        return hidden_share(vertices, faces, camera, draw_once(vertices, faces, camera))
+
     far, far_faces = plane(-1.0, 100.0, 0)
     near, near_faces = plane(0.0, 99.0, 1)  # covers the right half of the far one, and as much beside it
     both = cut(np.concatenate([far, near]), np.concatenate([far_faces, near_faces]), 4)
-    assert hidden_share(*both, camera) == pytest.approx(1 / 4, abs=0.03)
-    assert hidden_share(*cut(far, far_faces, 4), camera) == 0.0
+    assert hidden(*both) == pytest.approx(1 / 4, abs=0.03)
+    assert hidden(*cut(far, far_faces, 4)) == 0.0
     # Nearer than a hand is thick: the same skin.
     near[:, 2] = 99.97
     close = cut(np.concatenate([far, near]), np.concatenate([far_faces, near_faces]), 4)
-    assert hidden_share(*close, camera) == 0.0
+    assert hidden(*close) == 0.0
+
+
+def test_what_stands_before_a_body_is_told_by_the_mask(body):
+    pose, truth = posed(body)
+    one = batch(pose, seen_by(truth.joints[0], focal=2.0, center=(0.0, 0.0), translation=(0.0, 0.0, 5.0)))
+    faces = body.faces.numpy()
+    rows = truth.vertices[0, :, 1]
+
+    def share(mask, **changed):
+        return label_traits(replace(one, mask=mask, **changed), truth, faces).get("occlusion")
+
+    mask = torch.ones(1, 256, 256, dtype=torch.bool)
+    assert share(None) is None and share(mask) is None, "all ones: nothing is said against any pixel"
+    mask[:, 0, 0] = False
+    assert share(mask) == 0
+    mask[:, :, :] = False
+    assert share(mask) == 1
+    # In sight above the pelvis' row only: about half of a standing body.
+    pelvis = round(256 * (0.5 + 2.0 * float(truth.skeleton[0, 0, 1]) / 5.0))
+    mask[:, :pelvis] = True
+    assert 0.3 < share(mask) < 0.7
+    # The picture ends there: what lies outside of it is cut, not hidden.
+    assert rows.max() > 0 and share(mask, image_size=torch.tensor([[200.0, 50.0 + 100 * pelvis / 256]])) < 0.03
 
 
 def test_a_body_hides_more_of_itself_from_the_side(body):
     def share(turn):
         pose, truth = posed(body, turn=turn)
         seen = seen_by(truth.joints[0], focal=2.0, center=(0.0, 0.0), translation=(0.0, 0.0, 5.0))
-        return label_traits(batch(pose, seen), truth, body.faces.numpy())["occlusion"]
+        return label_traits(batch(pose, seen), truth, body.faces.numpy())["self_occlusion"]
 
     front, side = share(0), share(90)
     assert 0 <= front < 0.15 < side < 0.6

@@ -14,17 +14,20 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
+import cv2
+import numpy as np
 from webdataset.gopen import gopen
 from webdataset.tariterators import group_by_keys
 
 from tokenhmr.data.annotation import Annotation, read_annotation
-from tokenhmr.data.scene import Asked, Scene, Skip
+from tokenhmr.data.scene import Asked, Masks, Scene, Skip
 
 PICTURES = ("jpg", "jpeg", "png")
+IN_SIGHT = 255  # of our masks: the person is there, and nothing is before them
 
 
 @final
@@ -84,16 +87,30 @@ class TarSample:
 class OwnShards:
     """Our own tars: ``<key>.jpg`` and ``<key>.json``, one person each (``docs/data.md`` has the fields)."""
 
+    masks: bool = False  # offer ``<key>.mask.png`` (255 where the person is in sight), where there is one
+
     def read(self, path: str, asked: Asked) -> Iterator[Scene]:
-        """Every person; members of other kinds (masks) are not even read."""
+        """Every person; members of other kinds are not even read."""
         for sample in tar_samples(path, asked, needs="json"):
-            picture = sample.picture()
+            picture, mask = sample.picture(), sample.files.get("mask.png") if self.masks else None
             assert picture is not None
-            yield Scene(name=sample.name, count=1, people=_row(sample.files["json"], asked.trusted), picture=picture.read)
+            people = _row(sample.files["json"], asked.trusted, None if mask is None else 0)
+            masks = None if mask is None else _in_sight(mask)
+            yield Scene(name=sample.name, count=1, people=people, picture=picture.read, masks=masks)
 
 
-def _row(piece: Piece, trusted: bool) -> Callable[[], tuple[Annotation, ...]]:
-    return lambda: (read_annotation(piece.read(), source_trusted=trusted),)
+def _row(piece: Piece, trusted: bool, mask: int | None) -> Callable[[], tuple[Annotation, ...]]:
+    return lambda: (replace(read_annotation(piece.read(), source_trusted=trusted), mask=mask),)
+
+
+def _in_sight(piece: Piece) -> Callable[[], Masks]:
+    def read() -> Masks:
+        values = cv2.imdecode(np.frombuffer(piece.read(), dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
+        if values is None:
+            raise ValueError(f"mask.png is {piece.size} bytes that are no picture")
+        return (values == IN_SIGHT)[None]
+
+    return read
 
 
 def is_remote(path: str) -> bool:

@@ -31,8 +31,13 @@ class Slicing:
 
 SLICINGS = {
     "occlusion": Slicing(
-        title="Occlusion",
-        words="share of the skin turned to the camera that the person's own body hides",
+        title="Hidden by things",
+        words="share of the body inside the picture that is not in sight, by the mask of the picture",
+        parts=(("hardly, up to 5 %", 0.05), ("5 to 20 %", 0.2), ("more than 20 %", math.inf)),
+    ),
+    "self_occlusion": Slicing(
+        title="Hidden by the own body",
+        words="share of the skin turned to the camera that other parts of the same body hide",
         parts=(("little, up to 8 %", 0.08), ("8 to 20 %", 0.2), ("more than 20 %", math.inf)),
     ),
     "crop": Slicing(

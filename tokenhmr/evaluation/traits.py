@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Integer
+from jaxtyping import Bool, Float, Float64, Integer
 from torch import Tensor
 
 from tokenhmr.body.key_poses import KEY_POSES, key_pose
 from tokenhmr.camera import CROP_FOCAL
 from tokenhmr.evaluation.image import weak_camera
 from tokenhmr.evaluation.metrics import inside, joint_angles, pa_mpjpe
-from tokenhmr.render.rasterize import rasterize
+from tokenhmr.render.rasterize import Fragments, rasterize
 from tokenhmr.rotations import axis_angle_to_matrix, mirror_axis_angle
 from tokenhmr.skeleton import BODY_JOINTS, SMPL_JOINTS, flip_permutation
 from tokenhmr.structs import Batch, BodyOutput
@@ -88,23 +88,28 @@ def label_traits(batch: Batch, truth: BodyOutput, faces: Integer[np.ndarray, "fa
     """The traits of a batch of one, from its labels and their body alone; what the labels do not say is not there.
 
     ``crop``: share of the 24 joints outside the picture. ``distance``: metres from the camera to the pelvis joint, along z.
-    ``occlusion``: share of the skin turned to the camera that the body itself hides. ``rarity``: mean angle of the 21 joints
-    to the nearest key pose or its mirror, degrees. ``foreshortening``: mean 2D length of the limbs' bones over their 3D
-    length, 1 in the picture plane. ``ambiguity``: PA-MPJPE between the skeleton and its mirror in depth, which has the same
-    weak-perspective 2D joints, mm. ``facing``: degrees from facing the camera (0) to turning the back on it (180).
+    ``occlusion``: share of the body in the picture that its mask does not show, where there is a mask. ``self_occlusion``:
+    share of the skin turned to the camera that the body itself hides. ``rarity``: mean angle of the 21 joints to the nearest
+    key pose or its mirror, degrees. ``foreshortening``: mean 2D length of the limbs' bones over their 3D length, 1 in the
+    picture plane. ``ambiguity``: PA-MPJPE between the skeleton and its mirror in depth, which has the same weak-perspective
+    2D joints, mm. ``facing``: degrees from facing the camera (0) to turning the back on it (180).
     """
     camera = find_camera(truth.joints[0], batch.keypoints_2d[0])
     skeleton = truth.skeleton.double()
+    vertices = truth.vertices[0].double().numpy() + camera.translation
+    drawn = draw_once(vertices, faces, camera)
     crops = _project(camera, skeleton[0]).to(batch.box_size.dtype)
     pixels = batch.box_center[:, None] + crops[None] * batch.box_size[:, None, None]
     found = {
         "crop": 1 - inside(pixels, batch.image_size).double().mean().item(),
-        "occlusion": hidden_share(truth.vertices[0].double().numpy() + camera.translation, faces, camera),
+        "self_occlusion": hidden_share(vertices, faces, camera, drawn),
         "rarity": pose_rarity(batch.pose.body[0]),
         "foreshortening": limb_ratios(skeleton)[0].mean().item(),
         "ambiguity": depth_ambiguity(skeleton)[0].item(),
         "facing": facing(skeleton)[0].item(),
     }
+    if batch.mask is not None and not batch.mask[0].all():  # all ones: a row of a set without masks
+        found |= {"occlusion": unseen_share(batch, drawn.covered)}
     return found | ({"distance": float(camera.translation[2] + skeleton[0, _PELVIS, 2])} if camera.exact else {})
 
 
@@ -171,13 +176,20 @@ def _forward(skeleton: Float[Tensor, "batch 24 3"]) -> Float64[Tensor, "batch 3"
     return torch.nn.functional.normalize(torch.linalg.cross(across, up), dim=-1)
 
 
-def hidden_share(vertices: Float[np.ndarray, "vertex 3"], faces: Integer[np.ndarray, "face 3"], camera: Pinhole) -> float:
-    """Share of the skin that is turned to the camera, and in the crop, that other parts of the body hide; by area.
+def draw_once(vertices: Float[np.ndarray, "vertex 3"], faces: Integer[np.ndarray, "face 3"], camera: Pinhole) -> Fragments:
+    """A body that stands before the camera, coarsely, as far as it lies in the crop.
 
-    ``vertices`` stand before the camera already. Triangles run against the clock on the screen when seen from outside.
+    Triangles run against the clock on the screen when seen from outside.
     """
     focal, center = camera.pixels(_GRID)
-    drawn = rasterize(vertices, faces, focal=focal, center=center, width=_GRID, height=_GRID, both_sides=False)
+    return rasterize(vertices, faces, focal=focal, center=center, width=_GRID, height=_GRID, both_sides=False)
+
+
+def hidden_share(
+    vertices: Float[np.ndarray, "vertex 3"], faces: Integer[np.ndarray, "face 3"], camera: Pinhole, drawn: Fragments
+) -> float:
+    """Share of the skin turned to the camera, and in the crop, that other parts of the body hide; by area."""
+    focal, center = camera.pixels(_GRID)
     corners = vertices[faces]
     middle = corners.mean(axis=1)
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -187,3 +199,15 @@ def hidden_share(vertices: Float[np.ndarray, "vertex 3"], faces: Integer[np.ndar
     area = np.linalg.norm(normal[counts], axis=1)
     hidden = middle[counts, 2] > drawn.depth[row, column] + _BEHIND
     return float(area[hidden].sum() / max(area.sum(), np.finfo(float).tiny))
+
+
+def unseen_share(batch: Batch, body: Bool[np.ndarray, "height width"]) -> float:
+    """Share of a body's pixels inside crop and picture that the mask of a batch of one does not show; 0 for a body outside."""
+    assert batch.mask is not None
+    middles = (np.arange(_GRID) + 0.5) / _GRID
+    rows, columns = ((middles * side).astype(int) for side in batch.mask.shape[1:])
+    mask = batch.mask[0].numpy()[np.ix_(rows, columns)]
+    across, down = (float(batch.box_center[0, axis]) + (middles - 0.5) * float(batch.box_size[0]) for axis in (0, 1))
+    wide, high = batch.image_size[0].tolist()
+    inner = body & ((across >= 0) & (across < wide))[None] & ((down >= 0) & (down < high))[:, None]
+    return float((inner & ~mask).sum() / max(inner.sum(), 1))
