@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 from tests.pictures import sample_files, write_tar
 from tokenhmr.body import load_body
 from tokenhmr.data.batches import held_out_batches
+from tokenhmr.data.shards import OwnShards
 from tokenhmr.data.sources import Source
 from tokenhmr.evaluation.benchmark import Benchmark
 from tokenhmr.evaluation.cases import choose, strip
@@ -26,9 +27,11 @@ from tokenhmr.evaluation.poster import poster
 from tokenhmr.evaluation.protocol import Material, Reporting
 from tokenhmr.evaluation.report import check_others, make_report
 from tokenhmr.evaluation.single import one_row
+from tokenhmr.evaluation.slices import SLICINGS
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.structs import Pose
 
+LABEL_TRAITS = {name for name, how in SLICINGS.items() if not how.of_answer}
 CHANCE = {"draws": 200, "seed": 0}
 YAML = yaml.safe_load((ROOT / "configs" / "protocol" / "synthetic.yaml").read_text(encoding="utf-8"))
 PROTOCOL = Benchmark(**{name: value for name, value in YAML.items() if name != "_target_"})
@@ -145,7 +148,8 @@ def material(body, tmp_path_factory):
         labels = sample_files(number, pose=angles.tolist(), betas=[0.0] * 10, track=f"clip{number % 3}")
         fields = json.loads(next(text for name, text in labels.items() if name.endswith(".json")))
         files |= sample_files(number, **fields | {"keypoints_2d": projected(body, fields)})
-    source = Source(name="noise", shards=(write_tar(tmp_path_factory.mktemp("shards") / "s.tar", files),))
+    shard = write_tar(tmp_path_factory.mktemp("shards") / "s.tar", files)
+    source = Source(name="noise", shards=(shard,), reader=OwnShards(masks=True))
 
     def again():
         return held_out_batches(sources=[source], batch_size=3)
@@ -209,9 +213,7 @@ def test_a_report_of_pictures_has_all_its_files(findings, material):
     means = [found["mean"] for found in report["joints"].values()]
     assert np.mean(means) == pytest.approx(report["numbers"]["mpjpe"]["mean"])
     assert report["slices"]["distance"]["unknown"] == 0, "the camera of exact labels is found"
-    assert {"occlusion", "crop", "distance", "rarity", "foreshortening", "ambiguity", "facing", "turned"} <= set(
-        report["slices"]
-    )
+    assert {*LABEL_TRAITS, "turned"} <= set(report["slices"])
     assert any("global_orient" in line for line in findings.lines)
     picture = np.asarray(Image.open(io.BytesIO(findings.files["report.png"])))
     assert picture.shape[1] == 1400 and picture.std() > 20
