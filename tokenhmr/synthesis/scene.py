@@ -74,13 +74,18 @@ def sample_view(generator: np.random.Generator) -> View:
 
 
 def sample_camera(
-    vertices: Float[np.ndarray, "vertex 3"], joints: Float[np.ndarray, "44 3"], generator: np.random.Generator
+    vertices: Float[np.ndarray, "vertex 3"],
+    joints: Float[np.ndarray, "44 3"],
+    generator: np.random.Generator,
+    *,
+    distances: tuple[float, float] = (2.5, 10.0),  # metres
+    cropped: float = 0.25,  # share of the people of whom more than the frame is seen
 ) -> Camera:
     """A distance and a lens such that the body fills most of the frame, or, every fourth time, more than all of it."""
-    distance = float(np.exp(generator.uniform(np.log(2.5), np.log(10))))
+    distance = float(np.exp(generator.uniform(*np.log(distances))))
     middle = np.array([PICTURE / 2, PICTURE / 2])
     center = middle + np.clip(generator.normal(0, 0.15, size=2), -0.4, 0.4) * FRAME
-    close = generator.random() < 0.25
+    close = generator.random() < cropped
     share = generator.uniform(1.05, 2.1) if close else generator.uniform(0.62, 0.96)
     aim = JOINTS44.index(str(generator.choice(_AIMS, p=_AIM_SHARE / _AIM_SHARE.sum())))
     jitter = generator.uniform(-1, 1, size=2)
