@@ -13,6 +13,14 @@ CONTROL_HEADS = ("continuous", "tokens")
 
 WEIGHT_2D = {"heavy_2d": 0.1}  # in place of the released 0.01
 
+# Does more learning change the picture? A few cells again, so many times as long; they judge nothing.
+LONGER = 4
+LONGER_CELLS = tuple(
+    (head, loss, control)
+    for loss, control in (("plain", ""), ("tals_release", ""), ("filtered", ""), ("plain", "true_camera"))
+    for head in CONTROL_HEADS
+)
+
 LEARNING_RATES = (3e-4, 1e-3)
 KEPT_SHARES = (0.5, 0.8)  # of the fitted rows, by residual: what the all-or-nothing filter may choose from
 ADVERSARIAL_WEIGHTS = (1e-5, 1e-3)  # the first is the release's (0.0005 beside sums over 48 rows)
@@ -38,6 +46,7 @@ class Size:
     batch: int
     evaluations: int  # points of a learning curve
     seeds: int
+    longer_seeds: int
     fit_steps: int
     tokenizer_steps: int  # of each point of the sweep
     tokenizer_width: int
@@ -48,14 +57,14 @@ class Size:
 FULL = Size(
     name="full",
     pictures={"train": 6016, "val": 384, "thresholds": 256, "test": 1024},
-    start_steps=500, start_batch=128, steps=120, batch=48, evaluations=3, seeds=5, fit_steps=120,
+    start_steps=500, start_batch=128, steps=120, batch=48, evaluations=3, seeds=5, longer_seeds=2, fit_steps=120,
     tokenizer_steps=300, tokenizer_width=64,
     tokenizer_points=((64, 2, 1), (256, 2, 1), (1024, 2, 1), (256, 1, 1), (256, 1, 2), (1024, 1, 2)), probe=256,
 )  # fmt: skip
 TINY = Size(
     name="tiny",
     pictures={"train": 12, "val": 4, "thresholds": 4, "test": 6},
-    start_steps=2, start_batch=8, steps=2, batch=4, evaluations=1, seeds=1, fit_steps=3,
+    start_steps=2, start_batch=8, steps=2, batch=4, evaluations=1, seeds=1, longer_seeds=1, fit_steps=3,
     tokenizer_steps=2, tokenizer_width=8, tokenizer_points=((8, 1, 1), (16, 1, 2)), probe=4,
 )  # fmt: skip
 SIZES = {size.name: size for size in (FULL, TINY)}

@@ -7,9 +7,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .design import ADVERSARIAL_WEIGHTS, CONTROL_HEADS, CONTROLS, HEADS, KEPT_SHARES, LEARNING_RATES, LOSSES, MARGIN_MM
+from .design import (
+    ADVERSARIAL_WEIGHTS,
+    CONTROL_HEADS,
+    CONTROLS,
+    HEADS,
+    KEPT_SHARES,
+    LEARNING_RATES,
+    LONGER,
+    LONGER_CELLS,
+    LOSSES,
+    MARGIN_MM,
+)
 from .figures import draw_curves, draw_differences
-from .judge import CLAIMS, Cell, interval, verdict, word
+from .judge import CLAIMS, FAILS, HOLDS, OPEN, Cell, interval, verdict, word
 from .results import FILE
 from .words import (
     CAMERA,
@@ -19,9 +30,11 @@ from .words import (
     INTRODUCTION,
     LABELS,
     LIMITS,
+    MORE,
     NETWORKS,
     STARTS,
     TUNING,
+    TWO_RULES,
     VERDICT_RULE,
 )
 
@@ -51,10 +64,10 @@ def write_page(found: dict[str, Any], docs: Path) -> None:
     draw_curves(found, docs / CURVES)
     draw_differences(found, docs / DIFFERENCES)
     parts = [
-        INTRODUCTION, "## Verdicts", *verdicts(found), f"![differences]({DIFFERENCES})",
-        "## The labels", *labels(found), "## The networks", *networks(found), "## While they learn",
-        f"![curves]({CURVES})", *curves(found), "## Tuning", *tuning(found), "## Codes and tokens", *codes(found),
-        "## How it was done", how(found), "## Limits", LIMITS,
+        INTRODUCTION, "## Verdicts", *verdicts(found), *summary(found), f"![differences]({DIFFERENCES})",
+        "## The labels", *labels(found), "## The networks", *networks(found), *with_more(found),
+        "## While they learn", f"![curves]({CURVES})", *curves(found), "## Tuning", *tuning(found),
+        "## Codes and tokens", *codes(found), "## How it was done", how(found), "## Limits", LIMITS,
     ]  # fmt: skip
     (docs / PAGE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -76,6 +89,47 @@ def verdicts(found: dict[str, Any]) -> list[str]:
     return [
         table(["claim, and the differences that it is judged by", "PA-MPJPE mm", "MPJPE mm", "seeds", "verdict"], rows),
         VERDICT_RULE.format(margin=MARGIN_MM, claims=len(CLAIMS)),
+    ]
+
+
+def summary(found: dict[str, Any]) -> list[str]:
+    """What holds, what does not, what is open: the table above in three lines."""
+    said = {
+        claim.words: verdict([word(interval(found, contrast.above, contrast.below)) for contrast in claim.contrasts])
+        for claim in CLAIMS
+    }
+    lines = []
+    for one in (HOLDS, FAILS, OPEN):
+        claims = "; ".join(words for words, verdict_of in said.items() if verdict_of == one)
+        lines.append(f"- **{one}**: {claims or 'none'}.")
+    return ["\n".join(lines)]
+
+
+def with_more(found: dict[str, Any]) -> list[str]:
+    """The cells that were run longer; nothing where none was."""
+    if not found["longer"]:
+        return []
+    long = found | {"runs": found["longer"]}
+    rows = [
+        [head, CONTROL_WORDS[control] if control else LOSS_WORDS[loss], *_numbers(long, Cell(head, loss, control))]
+        for head, loss, control in LONGER_CELLS
+    ]
+    others = {"TALS, squared": ("tals_release", ""), "filtered": ("filtered", ""), "true camera": ("plain", "true_camera")}
+    pairs = [
+        (f"{head}: plain minus {words}", Cell(head, "plain"), Cell(head, *other))
+        for head in CONTROL_HEADS
+        for words, other in others.items()
+    ]
+    pairs.append(("continuous minus tokens, plain", Cell("continuous", "plain"), Cell("tokens", "plain")))
+    differences = [
+        [words, *(interval(long, [above], [below], metric) or "not run" for metric in ("pa_mpjpe", "mpjpe"))]
+        for words, above, below in pairs
+    ]
+    return [
+        "## With more learning",
+        MORE.format(times=LONGER),
+        table(["head", "trained with", "PA-MPJPE mm", "MPJPE mm", "2D error, % of the crop", "seeds"], rows),
+        table(["difference", "PA-MPJPE mm", "MPJPE mm"], differences),
     ]
 
 
@@ -124,10 +178,19 @@ def networks(found: dict[str, Any]) -> list[str]:
         NETWORKS,
         "Controls, plain losses:",
         table(["head", "control", *columns], controls),
+        two_rules(found),
         "PA-MPJPE by the camera's distance:",
         table(["head", "loss", *map(_metres, near)], far),
         "Parameters that learn: " + ", ".join(f"{head} {count:,}" for head, count in sizes.items()) + ".",
     ]
+
+
+def two_rules(found: dict[str, Any]) -> str:
+    """What the thresholds mean beside the errors that networks have."""
+    flat = list(found["thresholds"]["keypoints_2d"].values())
+    mean, plain = sum(flat) / len(flat), interval(found, [Cell("continuous", "plain")], metric="error_2d")
+    assert plain is not None
+    return TWO_RULES.format(error=plain.mean, flat=100 * mean, radius=100 * mean**0.5)
 
 
 def _numbers(found: dict[str, Any], cell: Cell) -> list[object]:

@@ -22,7 +22,8 @@ from tokenhmr.structs import Pose
 from .design import BINS
 from .fits import fit
 from .material import TRUTH, Labels, Rows, joint_body, pose_prior, read_material
-from .runner import Place, comparison
+from .runner import Place, comparison, longer
+from .training import MEASURED
 
 FILE = "study_tokens_and_tals.json"
 _SIDES = ("left", "right")
@@ -35,6 +36,7 @@ def collect(place: Place) -> dict[str, Any]:
         path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((place.folder / "results").glob("*.json"))
     }
     mine = [results[run.name] for run in comparison(place.size, chosen) if run.name in results]
+    long = [results[run.name] for run in longer(place.size, chosen) if run.name in results]
     if not mine:
         raise ValueError(f"no finished run of the comparison below {place.folder}")
     first = mine[0]["test"]
@@ -45,7 +47,12 @@ def collect(place: Place) -> dict[str, Any]:
             "lifted": place.size.start_steps * place.size.start_batch,
         },
         "chosen": chosen, "clips": first["clips"], "counts": first["counts"], "runs": [_kept(result) for result in mine],
-        "tuning": [{"name": name, "val": result["val"]} for name, result in results.items() if not name.startswith("main")],
+        "longer": [_kept(result) for result in long],
+        "tuning": [
+            {"name": name, "val": result["val"]}
+            for name, result in results.items()
+            if result["run"]["stage"] not in MEASURED
+        ],
         "labels": about_labels(material["train"]), "starts": about_starts(place, material["train"]),
         "camera": about_camera(material["test"]),
         "thresholds": yaml.safe_load(place.thresholds.read_text(encoding="utf-8")),

@@ -20,12 +20,23 @@ from tokenhmr.evaluation.thresholds import MeasureThresholds, Sums, angle_sums, 
 from tokenhmr.losses.thresholds import Thresholds, read_thresholds
 
 from .codes import sweep_point
-from .design import ADVERSARIAL_WEIGHTS, CONTROL_HEADS, CONTROLS, HEADS, KEPT_SHARES, LEARNING_RATES, LOSSES, Size
+from .design import (
+    ADVERSARIAL_WEIGHTS,
+    CONTROL_HEADS,
+    CONTROLS,
+    HEADS,
+    KEPT_SHARES,
+    LEARNING_RATES,
+    LONGER,
+    LONGER_CELLS,
+    LOSSES,
+    Size,
+)
 from .material import TRUTH, Rows, joint_body, make_material, read_material, real_bodies
 from .networks import Network
 from .parts import make_part, orders
 from .starts import STARTING_HEADS, Start, begin, make_start
-from .training import Run, train
+from .training import MEASURED, Run, train
 
 TUNING_SEED = 1000  # no seed of the comparison
 
@@ -65,6 +76,7 @@ def everything(place: Place, say: Callable[[str], None]) -> None:
     chosen = tune(place, say)
     (place.folder / "chosen.json").write_text(json.dumps(chosen, indent=1) + "\n", encoding="utf-8")
     runs_of(place, comparison(place.size, chosen), say)
+    runs_of(place, longer(place.size, chosen), say)
     say("codes and tokens")
     points = [(place.folder, place.motion, place.size, point) for point in place.size.tokenizer_points]
     _work(place, sweep_point, points, say)
@@ -164,6 +176,18 @@ def comparison(size: Size, chosen: dict[str, dict[str, float]]) -> list[Run]:
     return runs
 
 
+def longer(size: Size, chosen: dict[str, dict[str, float]]) -> list[Run]:
+    """Some cells again, with more steps and as tuned."""
+    return [
+        Run(
+            stage="longer", head=head, loss=loss, control=control, rate=chosen[head]["rate"], seed=seed, longer=LONGER,
+            kept=chosen[head]["kept"] if loss == "filtered" else 1.0,
+        )
+        for seed in range(size.longer_seeds)
+        for head, loss, control in LONGER_CELLS
+    ]  # fmt: skip
+
+
 def read_result(place: Place, run: Run) -> dict[str, Any]:
     return json.loads(place.result(run).read_text(encoding="utf-8"))
 
@@ -171,7 +195,7 @@ def read_result(place: Place, run: Run) -> dict[str, Any]:
 def one_run(order: tuple[Place, Run]) -> None:
     """Train, measure, write: whole or not at all. After the time is up only tuning, which everything else needs, goes on."""
     place, run = order
-    if time.time() > place.until and run.stage == "main":
+    if time.time() > place.until and run.stage in MEASURED:
         return
     torch.set_num_threads(1)
     material, table, body, real = _shared(place)

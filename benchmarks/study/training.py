@@ -28,6 +28,7 @@ TRUE_LENS = ("true_camera", "true_loss_camera")
 WARM_UP, CLIP, DECAY = 20, 1.0, 1e-4
 METRICS = ("pa_mpjpe", "mpjpe", "error_2d")  # mm, mm, hundredths of the crop's side
 CURVE_ROWS = 128
+MEASURED = ("main", "longer")  # stages that see the test people
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +43,12 @@ class Run:
     seed: int
     kept: float = 1.0  # share of the fitted rows that the filter keeps
     adversarial: float | None = None
+    longer: int = 1  # times the usual number of steps
 
     @property
     def name(self) -> str:
         extra = "" if self.adversarial is None or self.stage != "adversarial" else f"-a{self.adversarial:g}"
+        extra += f"-x{self.longer}" if self.longer > 1 else ""
         return f"{self.stage}-{self.head}-{self.control or self.loss}-lr{self.rate:g}-k{self.kept:g}{extra}-s{self.seed}"
 
 
@@ -57,7 +60,7 @@ def picks(rows: Rows, run: Run, size: Size) -> Iterator[Tensor]:
         allowed = allowed[rows.trusted | (rows.residual <= limit)]
     generator = torch.Generator().manual_seed(run.seed)
     order = allowed[:0]
-    for _ in range(size.steps):
+    for _ in range(run.longer * size.steps):
         while len(order) < size.batch:
             order = torch.cat([order, allowed[torch.randperm(len(allowed), generator=generator)]])
         yield order[: size.batch]
@@ -75,7 +78,7 @@ def train(
     real: RealBodies,
 ) -> tuple[Network, dict[str, Any]]:
     """Train and measure."""
-    clock = time.process_time()
+    clock, steps = time.process_time(), run.longer * size.steps
     torch.manual_seed(run.seed)
     network = Network(head=run.head, trunk=make_trunk(), tokenizer=load_tokenizer("default"), body=body, real=real)
     start(network)
@@ -85,8 +88,8 @@ def train(
     )  # fmt: skip
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=run.rate, weight_decay=DECAY, fused=True)
-    warm = torch.optim.lr_scheduler.LinearLR(optimizer, 0.05, total_iters=min(WARM_UP, size.steps))
-    cool = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, size.steps)
+    warm = torch.optim.lr_scheduler.LinearLR(optimizer, 0.05, total_iters=min(WARM_UP, steps))
+    cool = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     schedule = torch.optim.lr_scheduler.ChainedScheduler([warm, cool])
     train_rows, kind = material["train"], KINDS.get(run.control, "fitted")
     doubtful = (~train_rows.trusted).nonzero().flatten()[:CURVE_ROWS]
@@ -103,7 +106,7 @@ def train(
         optimizer.step()
         schedule.step()
         losses.append(float(loss.total.detach()))
-        if step * size.evaluations % size.steps < size.evaluations:
+        if step * size.evaluations % steps < size.evaluations:
             seen = {"val": torch.arange(min(CURVE_ROWS, len(material["val"].trusted))), "train": doubtful}
             found = {split: measure(network, material[split], pick) for split, pick in seen.items()}
             point = {f"{split} {name}": float(value.mean()) for split, of in found.items() for name, value in of.items()}
@@ -113,7 +116,7 @@ def train(
         "name": run.name, "run": dataclasses.asdict(run), "parameters": network.trainable(), "curve": _rounded(curve),
         "val": {name: float(value.mean()) for name, value in measure(network, material["val"]).items()},
     }  # fmt: skip
-    if run.stage == "main":
+    if run.stage in MEASURED:
         result["test"] = by_clip(measure(network, material["test"]), material["test"])
     return network, result | {"cpu_seconds": round(time.process_time() - clock, 1)}
 
