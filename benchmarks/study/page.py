@@ -39,7 +39,7 @@ from .words import (
 )
 
 PAGE = "study_tokens_and_tals.md"
-CURVES, DIFFERENCES = "study_curves.png", "study_differences.png"
+CURVES, DIFFERENCES = "images/study_curves.png", "images/study_differences.png"
 LOSS_WORDS = {
     "plain": "plain", "tals_paper": "TALS, distances", "tals_release": "TALS, squared", "filtered": "filtered",
 }  # fmt: skip
@@ -61,6 +61,7 @@ def read_found(docs: Path) -> dict[str, Any]:
 
 def write_page(found: dict[str, Any], docs: Path) -> None:
     """The page and its two pictures, beside the numbers."""
+    (docs / "images").mkdir(parents=True, exist_ok=True)
     draw_curves(found, docs / CURVES)
     draw_differences(found, docs / DIFFERENCES)
     parts = [
@@ -82,12 +83,13 @@ def verdicts(found: dict[str, Any]) -> list[str]:
     for claim in CLAIMS:
         intervals = [interval(found, contrast.above, contrast.below) for contrast in claim.contrasts]
         words = [word(one) for one in intervals]
-        rows.append([f"**{claim.words}**", "", "", "", f"**{verdict(words)}**"])
+        rows.append([f"**{claim.words}**", "", "", "", f"**{verdict(words)}**", ""])
         for contrast, one, said in zip(claim.contrasts, intervals, words, strict=True):
             other = interval(found, contrast.above, contrast.below, "mpjpe")
-            rows.append([contrast.words, one or "not run", other or "not run", one.seeds if one else 0, said])
+            seeds = one.seeds if one else 0
+            rows.append([contrast.words, one or "not run", other or "not run", seeds, said, word(other)])
     return [
-        table(["claim, and the differences that it is judged by", "PA-MPJPE mm", "MPJPE mm", "seeds", "verdict"], rows),
+        table(["claim, and its differences", "PA-MPJPE mm", "MPJPE mm", "seeds", "verdict", "by MPJPE"], rows),
         VERDICT_RULE.format(margin=MARGIN_MM, claims=len(CLAIMS)),
     ]
 
@@ -217,9 +219,20 @@ def tuning(found: dict[str, Any]) -> list[str]:
     tried = [[one["name"], f"{one['val']['pa_mpjpe']:.1f}", f"{one['val']['error_2d']:.2f}"] for one in found["tuning"]]
     return [
         table(["head", "learning rate", "share that the filter keeps", "adversarial weight"], rows),
-        TUNING.format(rates=_listed(LEARNING_RATES), shares=_listed(KEPT_SHARES), weights=_listed(ADVERSARIAL_WEIGHTS)),
+        TUNING.format(
+            left=_left_out(found),
+            rates=_listed(LEARNING_RATES),
+            shares=_listed(KEPT_SHARES),
+            weights=_listed(ADVERSARIAL_WEIGHTS),
+        ),
         table(["run", "PA-MPJPE mm, val", "2D error %"], tried),
     ]
+
+
+def _left_out(found: dict[str, Any]) -> str:
+    kept = f"{found['chosen']['continuous']['kept']:g}"
+    parts = [f"{100 * one['share']:.0f} % at {_metres(name)}" for name, one in found["left_out"][kept].items() if name != "all"]
+    return f"Keeping {kept} leaves out {', '.join(parts)}"
 
 
 def codes(found: dict[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.skeleton import SMPL_JOINTS
 from tokenhmr.structs import Pose
 
-from .design import BINS
+from .design import BINS, KEPT_SHARES
 from .fits import fit
 from .material import TRUTH, Labels, Rows, joint_body, pose_prior, read_material
 from .runner import Place, comparison, longer
@@ -55,6 +55,7 @@ def collect(place: Place) -> dict[str, Any]:
         ],
         "labels": about_labels(material["train"]), "starts": about_starts(place, material["train"]),
         "camera": about_camera(material["test"]),
+        "left_out": {f"{kept:g}": left_out(material["train"], kept) for kept in KEPT_SHARES},
         "thresholds": yaml.safe_load(place.thresholds.read_text(encoding="utf-8")),
         "codes": [json.loads(path.read_text(encoding="utf-8")) for path in sorted((place.folder / "codes").glob("*.json"))],
     }  # fmt: skip
@@ -135,6 +136,13 @@ def about_camera(rows: Rows) -> dict[str, Any]:
     camera = best_crop_camera(joints, seen, torch.ones_like(seen[..., 0]))
     distance = 100 * (project_to_crop(joints.double(), camera) - seen.double()).norm(dim=-1).mean(dim=1)
     return by_distance(rows, torch.arange(len(seen)), {"error_2d": distance})
+
+
+def left_out(rows: Rows, kept: float) -> dict[str, Any]:
+    """The share of fitted people that a filter leaves out, by the camera's distance."""
+    pick = (~rows.trusted).nonzero().flatten()
+    residual = rows.residual[pick]
+    return by_distance(rows, pick, {"share": (residual > torch.quantile(residual, kept)).float()})
 
 
 def errors(said: Float[Tensor, "row 24 3"], truth: Float[Tensor, "row 24 3"]) -> dict[str, Float[Tensor, " row"]]:

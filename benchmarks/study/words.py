@@ -56,9 +56,10 @@ there.
 - The control `true_camera` is told focal length and optical axis, which no picture says."""
 
 VERDICT_RULE = """Differences are paired; above zero is on the claim's side. In brackets 95 % intervals over motion clips
-and seeds. The rule, written down before anything was run: a difference holds if its PA-MPJPE interval lies above zero,
+and seeds. The rule, in code before any network was trained: a difference holds if its PA-MPJPE interval lies above zero,
 however little; else it does not hold if its interval lies below zero or within {margin:g} mm of it; else it is not decided
-here. A claim holds if all its differences do, and does not if one does not. MPJPE is shown beside and judges nothing.
+here. A claim holds if all its differences do, and does not if one does not. MPJPE is shown beside, with the
+word that it would have got, and judges nothing: it sees orientation and size too, which PA-MPJPE takes out.
 {claims} claims were looked at and intervals are not widened for that."""
 
 LABELS = """Pseudo ground truth of the training people against their truth. The last three columns are signed means of
@@ -84,7 +85,8 @@ steps of {batch} people, from where its head starts: see Limits."""
 
 TUNING = """Chosen by PA-MPJPE on val people, one seed that the comparison does not use. Every head had the same grids:
 learning rates {rates} under plain losses, then shares {shares} for the filter; the adversarial head had also weights
-{weights}. TALS has nothing to choose: its thresholds were measured on people of another split."""
+{weights}. TALS has nothing to choose: its thresholds were measured on people of another split.
+{left}: the residual of a fit knows of the camera."""
 
 CODES = """The tokenizer alone: small ones, trained briefly and alike, on every 24th frame of held-out motion; one seed
 each. The study itself uses the packaged one (40 tokens of 1,024 codes, 13.8 mm: [tokenizer.md](tokenizer.md))."""
