@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .design import (
     ADVERSARIAL_WEIGHTS,
     CONTROL_HEADS,
@@ -20,7 +22,7 @@ from .design import (
     MARGIN_MM,
 )
 from .figures import draw_curves, draw_differences
-from .judge import CLAIMS, FAILS, HOLDS, OPEN, Cell, interval, verdict, word
+from .judge import CLAIMS, FAILS, FURTHER, HOLDS, OPEN, Cell, bootstrap, interval, verdict, word
 from .results import FILE
 from .words import (
     CAMERA,
@@ -148,9 +150,13 @@ def labels(found: dict[str, Any]) -> list[str]:
     head = ["labels", "camera at", "people", "PA-MPJPE mm", "MPJPE mm", "knees bent °", "trunk leans °", "legs lean °"]
     starts = [[name, one["pa_mpjpe"], one["mpjpe"]] for name, one in found["starts"].items()]
     camera = ", ".join(f"{_metres(name)} {one['error_2d']:.2f}" for name, one in found["camera"].items() if name != "all")
+    sums = [np.array([found["labels"][kind]["sums"]["pa_mpjpe"]]) for kind in ("fitted", "fitted_true_camera")]
+    counts = np.array(found["labels"]["counts"], dtype=np.float64)
     return [
         table(head, rows),
         LABELS,
+        f"Fitted under the crop's camera minus fitted under the true one, PA-MPJPE with its interval over clips: "
+        f"{bootstrap(sums[0] - sums[1], counts)} mm.",
         CAMERA.format(camera=camera, residual=found["labels"]["residual_2d"]),
         table(["the same fits begun elsewhere", "PA-MPJPE mm", "MPJPE mm"], starts),
         STARTS,
@@ -181,9 +187,18 @@ def networks(found: dict[str, Any]) -> list[str]:
         "Controls, plain losses:",
         table(["head", "control", *columns], controls),
         two_rules(found),
+        table(["further differences, which judge nothing", "PA-MPJPE mm", "MPJPE mm"], further(found)),
         "PA-MPJPE by the camera's distance:",
         table(["head", "loss", *map(_metres, near)], far),
         "Parameters that learn: " + ", ".join(f"{head} {count:,}" for head, count in sizes.items()) + ".",
+    ]
+
+
+def further(found: dict[str, Any]) -> list[list[object]]:
+    """Differences that help to read the claims."""
+    return [
+        [one.words, *(interval(found, one.above, one.below, m, one.times) or "not run" for m in ("pa_mpjpe", "mpjpe"))]
+        for one in FURTHER
     ]
 
 
