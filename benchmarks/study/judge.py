@@ -150,7 +150,8 @@ FURTHER = (
         below=(Cell("tokens", "plain", "true_camera"),),
     ),
     Contrast(
-        words="what the wrong camera costs: continuous minus tokens", above=(CONTINUOUS, Cell("tokens", "plain", "true_camera")),
+        words="what the wrong camera costs: continuous minus tokens",
+        above=(CONTINUOUS, Cell("tokens", "plain", "true_camera")),
         below=(Cell("continuous", "plain", "true_camera"), TOKENS), times=2,
     ),
     Contrast(words="continuous minus adversarial, plain", above=(CONTINUOUS,), below=(ADVERSARIAL,)),

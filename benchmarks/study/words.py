@@ -12,10 +12,10 @@ directly, for their 3D is not known. Here it is: pictures are made, pseudo groun
 field does it, and what networks learn from it is measured against the truth."""
 
 HOW = """- **People.** CMU motion retargeted to SMPL's joints, subjects of train, val and test apart; the packaged tokenizer
-saw only the train subjects. {train:,} pictures to train on, {val} for tuning, {thresholds} for thresholds (other clips than
-val's), {test:,} for testing, from {clips} clips of three subjects. Shapes, clothes, light and backgrounds of
-`tokenhmr.synthesis`. The camera stands 1.2 to 5 m away (log-uniform), at 1.5 m above the ground on average, and looks at
-the person's middle; everybody is in the picture whole.
+  saw only the train subjects. {train:,} pictures to train on, {val} for tuning, {thresholds} for thresholds (other clips than
+  val's), {test:,} for testing, from {clips} clips of three subjects. Shapes, clothes, light and backgrounds of
+  `tokenhmr.synthesis`. The camera stands 1.2 to 5 m away (log-uniform), at 1.5 m above the ground on average, and looks at
+  the person's middle; everybody is in the picture whole.
 - **What networks read.** The packaged backbone and joint locator, frozen, looked at every picture once; networks learn from
   what they found. No augmentation.
 - **Labels.** 28 % of the training rows are exact (the share of Human3.6M and BEDLAM in TokenHMR's mixture). The others have
@@ -36,8 +36,8 @@ the person's middle; everybody is in the picture whole.
   networks of a seed. {runs} runs took {seconds} processor seconds, on two cores shared with other work."""
 
 LIMITS = """- One small size, minutes of learning, thousands of pictures: the paper trains ViT-H for days. Networks here are
-much worse than their labels, so differences between labels are diluted, and what is undecided here may well be decided
-there.
+  much worse than their labels, so differences between labels are diluted, and what is undecided here may well be decided
+  there.
 - The backbone is frozen and has seen exact labels of synthetic people (at 2.5 to 10 m); only what stands behind it learns
   from biased ones.
 - Test people are of the same synthetic kind as training people. Nothing is said about photographs, clothes, crowds or rare
