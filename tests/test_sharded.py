@@ -22,7 +22,7 @@ STEPS = 4
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two processes with whole models, two with pieces, and two with pieces that were stopped half-way."""
+    """Two processes with whole models, two with pieces (whose blocks run again), two with pieces that were stopped half-way."""
     folder = tmp_path_factory.mktemp("sharded")
     torch.manual_seed(0)
     save_pretrained(PoseTokenizer(width=16, codes=16, code_width=8), folder / "tokenizer")
@@ -30,14 +30,15 @@ def runs(tmp_path_factory):
         synthesize(folder / "pictures", count=count, split=split, pseudo=pseudo)
     common = [
         *TINY_IMAGES, "batch_size=8", "model.backbone.depth=2", f"data_root={folder / 'pictures'}", "average=0.9",
+        "accumulate=2",
         f"tokenizer_weights={folder / 'tokenizer'}", "picture_every=4", "schedule._target_=tokenhmr.training.optim.constant",
     ]  # fmt: skip
-    half = start(folder, *TORCHRUN, SHARDED, *common, "steps=2", f"out={folder / 'twice'}")
+    half = start(folder, *TORCHRUN, SHARDED, *common, "recompute=true", "steps=2", f"out={folder / 'twice'}")
     whole = start(folder, *TORCHRUN, IMAGES, *common, f"steps={STEPS}", f"out={folder / 'whole'}")
     finish(half, whole)
     finish(
-        start(folder, *TORCHRUN, SHARDED, *common, f"steps={STEPS}", f"out={folder / 'twice'}"),
-        start(folder, *TORCHRUN, SHARDED, *common, f"steps={STEPS}", f"out={folder / 'pieces'}"),
+        start(folder, *TORCHRUN, SHARDED, *common, "recompute=true", f"steps={STEPS}", f"out={folder / 'twice'}"),
+        start(folder, *TORCHRUN, SHARDED, *common, "recompute=true", f"steps={STEPS}", f"out={folder / 'pieces'}"),
     )
     return folder
 
