@@ -37,7 +37,10 @@ def test_its_tables_say_what_the_json_says(page, findings):  # noqa: F811
     titles = page.run("[...document.querySelectorAll('h3')].map(head => head.textContent)")
     assert {how["title"] for how in report["slices"].values()} <= set(titles)
     assert page.run("document.querySelectorAll('.small').length") > 0, "seven pictures are few"
-    assert str(PROTOCOL.words()["assets"]) in words
+    assert {"assets.open", PROTOCOL.words()["assets"]["open"], ", ".join(PROTOCOL.metrics)} <= set(words)
+    assert page.run(
+        "[...document.querySelectorAll('.words td')].every(cell => cell.getBoundingClientRect().right <= innerWidth)"
+    )
     drawn = page.run("[...document.querySelectorAll('td svg circle')].map(dot => +dot.getAttribute('cx'))")
     assert len(drawn) > 30 and all(0 <= place <= 220 for place in drawn)
 

@@ -31,6 +31,7 @@ td svg { display: block; } .small { color: #8a6d00; } .note { color: #555; max-w
 td { white-space: nowrap; } td:first-child { white-space: normal; } .wide { overflow-x: auto; }
 th:first-child { width: 14rem; } th:nth-child(n+2) { width: 5rem; } thead th { vertical-align: bottom; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; } figcaption { color: #555; font-size: 14px; }
+.words td, .words th { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .better { color: #006b3c; } .worse { color: #a32020; }
 """
 _ABOUT = (
@@ -56,13 +57,12 @@ def page(report: Mapping[str, Any], strips: Strips) -> str:
         f'<h2 id="numbers">Numbers</h2><p class="note">{escape(_ABOUT)}</p>',
         _numbers(report["numbers"]),
         *([] if report["comparison"] is None else _comparison(report["comparison"])),
-        '<h2 id="slices">By what the picture is like</h2>',
-        *_slices(report["slices"]),
+        *(_slices(report["slices"]) if report["slices"] else ()),
         '<h2 id="joints">By joint, mm</h2>',
         _drawn_table("Joint", [(name, found, "mm") for name, found in report["joints"].items()]),
         *_cases(report["cases"], strips),
         '<h2 id="protocol">The protocol</h2><p class="note">Results of unlike hashes are not comparable.</p>',
-        _table(("Word", "Value"), [(escape(str(key)), escape(str(value))) for key, value in report["protocol"].items()]),
+        f'<div class="words">{_table(("Word", "Value"), _flat(report["protocol"]))}</div>',
         "</html>",
     ]
     return "\n".join(parts) + "\n"
@@ -108,6 +108,7 @@ _SMALL = ' <span class="small">small</span>'
 
 
 def _slices(slices: Mapping[str, Any]) -> Iterable[str]:
+    yield '<h2 id="slices">By what the picture is like</h2>'
     yield (
         '<p class="note">Each trait is said by the labels alone, but for those that say otherwise. Parts marked small have '
         "fewer than 30 pictures or 10 persons or clips: their intervals are not to be leaned on. The drawing is PA-MPJPE.</p>"
@@ -132,7 +133,9 @@ def _slices(slices: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _cases(cases: Mapping[str, Sequence[Mapping[str, Any]]], strips: Strips) -> Iterable[str]:
-    yield f'<h2 id="cases">Best, median and worst by PA-MPJPE</h2><p class="note">{escape(_PANELS)}</p>'
+    yield '<h2 id="cases">Best, median and worst by PA-MPJPE</h2>'
+    if strips:
+        yield f'<p class="note">{escape(_PANELS)}</p>'
     for name, rows in cases.items():
         yield f"<h3>{escape(name.capitalize())}</h3>"
         for row in rows:
@@ -189,6 +192,17 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _flat(words: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, str]]:
+    """Names and values of nested words, ``used.assets.open`` and so on, as HTML."""
+    for key, value in words.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{name}.")
+        else:
+            listed = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+            yield escape(name), escape(", ".join(value) if listed else str(value))
 
 
 def _sentence(words: str) -> str:
