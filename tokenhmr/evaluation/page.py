@@ -31,6 +31,7 @@ td svg { display: block; } .small { color: #8a6d00; } .note { color: #555; max-w
 td { white-space: nowrap; } td:first-child { white-space: normal; } .wide { overflow-x: auto; }
 th:first-child { width: 14rem; } th:nth-child(n+2) { width: 5rem; } thead th { vertical-align: bottom; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; } figcaption { color: #555; font-size: 14px; }
+.words th:nth-child(n+2) { width: auto; }
 .words td, .words th { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .better { color: #006b3c; } .worse { color: #a32020; }
 """
