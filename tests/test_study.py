@@ -13,6 +13,8 @@ from benchmarks.study import judge, runner
 from benchmarks.study.fits import PosePrior, fit, started, true_lens, unbiased
 from benchmarks.study.material import joint_body, labels_of, real_bodies
 from benchmarks.study.objectives import StudyBatch, make_objective, through_true_camera
+from benchmarks.study.page import read_found, write_page
+from benchmarks.study.reading import READING
 from benchmarks.study.results import errors, posture, skeleton
 from benchmarks.study.world import People
 from tests.conftest import ROOT
@@ -236,6 +238,18 @@ def test_the_whole_command_runs_goes_on_where_it_stopped_and_remakes_its_page(tm
     page.unlink()
     assert command(monkeypatch, "--page", "--docs", str(tmp_path / "docs")) == 0
     assert page.is_file()
+
+
+def test_the_committed_page_is_what_its_numbers_say(tmp_path):
+    pytest.importorskip("matplotlib", reason="figures come with the extra [plots]")
+    found = read_found(ROOT / "docs")
+    write_page(found, tmp_path)
+    remade = (tmp_path / "study_tokens_and_tals.md").read_text(encoding="utf-8")
+    assert remade == (ROOT / "docs" / "study_tokens_and_tals.md").read_text(encoding="utf-8")
+    assert READING in remade  # the digest of these numbers is the one that was read
+    found["runs"] = found["runs"][1:]
+    write_page(found, tmp_path)
+    assert READING not in (tmp_path / "study_tokens_and_tals.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

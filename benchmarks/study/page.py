@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tokenhmr.evaluation.people import digest
+
 from .design import (
     ADVERSARIAL_WEIGHTS,
     CONTROL_HEADS,
@@ -23,6 +25,7 @@ from .design import (
 )
 from .figures import draw_curves, draw_differences
 from .judge import CLAIMS, FAILS, FURTHER, HOLDS, OPEN, Cell, bootstrap, interval, verdict, word
+from .reading import READING, RUNS
 from .results import FILE
 from .words import (
     CAMERA,
@@ -34,6 +37,7 @@ from .words import (
     LIMITS,
     MORE,
     NETWORKS,
+    NO_MORE,
     STARTS,
     TUNING,
     TWO_RULES,
@@ -106,13 +110,14 @@ def summary(found: dict[str, Any]) -> list[str]:
     for one in (HOLDS, FAILS, OPEN):
         claims = "; ".join(words for words, verdict_of in said.items() if verdict_of == one)
         lines.append(f"- **{one}**: {claims or 'none'}.")
-    return ["\n".join(lines)]
+    mine = digest({"runs": found["runs"]}) == RUNS
+    return ["\n".join(lines), *([READING] if mine else [])]
 
 
 def with_more(found: dict[str, Any]) -> list[str]:
-    """The cells that were run longer; nothing where none was."""
+    """The cells that were run longer."""
     if not found["longer"]:
-        return []
+        return ["## With more learning", NO_MORE.format(times=LONGER)]
     long = found | {"runs": found["longer"]}
     rows = [
         [head, CONTROL_WORDS[control] if control else LOSS_WORDS[loss], *_numbers(long, Cell(head, loss, control))]
@@ -265,7 +270,7 @@ def codes(found: dict[str, Any]) -> list[str]:
     ]
     return [
         table(["tokens", "codes", "bits a pose", "joints mm", "angles °", "perplexity"], rows),
-        CODES,
+        CODES.format(steps=found["size"]["tokenizer_steps"]),
     ]
 
 

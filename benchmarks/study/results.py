@@ -44,7 +44,7 @@ def collect(place: Place) -> dict[str, Any]:
     return {
         "size": {
             "steps": place.size.steps, "batch": place.size.batch, "seeds": place.size.seeds, "pictures": place.size.pictures,
-            "lifted": place.size.start_steps * place.size.start_batch,
+            "lifted": place.size.start_steps * place.size.start_batch, "tokenizer_steps": place.size.tokenizer_steps,
         },
         "chosen": chosen, "clips": first["clips"], "counts": first["counts"], "runs": [_kept(result) for result in mine],
         "longer": [_kept(result) for result in long],

@@ -42,8 +42,8 @@ LIMITS = """- One small size, minutes of learning, thousands of pictures: the pa
   from biased ones.
 - Test people are of the same synthetic kind as training people. Nothing is said about photographs, clothes, crowds or rare
   poses.
-- Three test subjects: intervals over clips do not say what other subjects would bring. Five seeds are few for an interval
-  over seeds.
+- Three test subjects, whose motion is harder than val's: intervals over clips do not say what other subjects would bring.
+  Five seeds are few for an interval over seeds.
 - Fits begin near the truth. Real pseudo ground truth has flips and ambiguities besides; all-or-nothing filtering, which is
   good at finding those, has less to find here.
 - Heads start from exact labels, so what is measured is how far biased ones lead away from there. The start is one for all
@@ -88,8 +88,9 @@ learning rates {rates} under plain losses, then shares {shares} for the filter; 
 {weights}. TALS has nothing to choose: its thresholds were measured on people of another split.
 {left}: the residual of a fit knows of the camera."""
 
-CODES = """The tokenizer alone: small ones, trained briefly and alike, on every 24th frame of held-out motion; one seed
-each. The study itself uses the packaged one (40 tokens of 1,024 codes, 13.8 mm: [tokenizer.md](tokenizer.md))."""
+CODES = """The tokenizer alone: small ones, {steps} steps each and far from the end of learning, on every 24th frame of
+held-out motion; one seed each. What such tokenizers would reach in the end is not said by this. The study itself uses the
+packaged one (40 tokens of 1,024 codes, 13.8 mm: [tokenizer.md](tokenizer.md))."""
 
 MORE = """Some cells again with {times} times as many steps, as tuned for the usual number. Few seeds: these numbers show
 whether the picture changes with more learning, and judge nothing."""
@@ -98,3 +99,6 @@ TWO_RULES = """Why the two rules of TALS differ: the networks' joints are {error
 as distances with thresholds of {flat:.1f} on average, most joints are beyond them and TALS is nearly the plain loss;
 compared as squares, the same table means {radius:.0f} hundredths, most joints are within it, and 3D joints of fitted rows
 hardly teach any more."""
+
+NO_MORE = """The command also runs some cells with {times} times as many steps; that was not done for these numbers, so how far
+the picture depends on the little learning is open."""
