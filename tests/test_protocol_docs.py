@@ -51,6 +51,12 @@ def test_every_file_that_a_protocol_needs_is_named_on_the_page():
     assert len(protocols()) == 12
 
 
+def test_help_names_every_protocol():
+    header = yaml.safe_load((ROOT / "configs" / "evaluation.yaml").read_text())["hydra"]["help"]["header"]
+    names = {path.stem for path in (ROOT / "configs" / "protocol").glob("*.yaml")}
+    assert names <= set(header.replace(";", " ").split())
+
+
 if __name__ == "__main__":
     before, rest = PAGE.read_text(encoding="utf-8").split(START)
     PAGE.write_text(before + START + table() + END + rest.split(END)[1], encoding="utf-8")
