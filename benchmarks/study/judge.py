@@ -210,7 +210,7 @@ def bootstrap(values: Float[np.ndarray, "seed clip"], counts: Float[np.ndarray, 
     seeds, clips = values.shape
     drawn_clips = generator.multinomial(clips, np.full(clips, 1 / clips), size=DRAWS)
     drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=DRAWS) / seeds
-    means = np.einsum("ds,sc,dc->d", drawn_seeds, values, drawn_clips) / (drawn_clips @ counts)
+    means = (drawn_seeds @ values * drawn_clips).sum(axis=1) / (drawn_clips @ counts)
     low, high = np.quantile(means, (0.025, 0.975))
     return Interval(float(values.mean(axis=0).sum() / counts.sum()), float(low), float(high), seeds)
 
