@@ -34,6 +34,7 @@ TILTED = 0.5  # a limb that leaves the picture plane by 30 degrees or more (its 
 EXACT = 1e-3  # of the crop's side: 2D joints that a camera meets within this are the picture of the 3D ones
 _GRID = 128  # pixels of the crop in which bodies hide themselves
 _BEHIND = 0.04  # metres; skin that far behind what a pixel shows is hidden
+_DIGITS = 6  # behind the point, of traits
 _FEW = 8  # points; a camera of six numbers wants 3 at least
 
 
@@ -110,7 +111,10 @@ def label_traits(batch: Batch, truth: BodyOutput, faces: Integer[np.ndarray, "fa
     }
     if batch.mask is not None and not batch.mask[0].all():  # all ones: a row of a set without masks
         found |= {"occlusion": unseen_share(batch, drawn.covered)}
-    return found | ({"distance": float(camera.translation[2] + skeleton[0, _PELVIS, 2])} if camera.exact else {})
+    if camera.exact:
+        found["distance"] = float(camera.translation[2] + skeleton[0, _PELVIS, 2])
+    # Least squares may end on another last bit in another process; a report does not.
+    return {name: round(value, _DIGITS) for name, value in found.items()}
 
 
 def answer_numbers(
