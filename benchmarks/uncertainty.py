@@ -152,7 +152,7 @@ def judged_table(found: dict[str, Any]) -> str:
         "radius for 90 % holds %",
     ]
     words = f"Mean error {within(found['error_mm'])} mm on test, {found['val_error_mm']:.1f} mm where it was calibrated."
-    return f"{words}\n\n{table([*head, 'radius for 90 % holds %', 'passes'], lines)}"
+    return f"{words}\n\n{table([*head, 'passes'], lines)}"
 
 
 def best_table(found: dict[str, Any]) -> str:

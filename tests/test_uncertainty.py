@@ -49,6 +49,8 @@ def test_one_command_remakes_the_study(motion, tmp_path):  # noqa: F811
     assert ways[CONSTANT]["ranking"] == [0.0, 0.0, 0.0] and ways[CONSTANT]["surest_half"] == [1.0, 1.0, 1.0]
     assert set(found["packaged"]) == {"as they are", "occluded and blurred"}
     assert "<!-- best of -->" in page.read_text()
+    tables = [line.count("|") for line in page.read_text().splitlines() if line.startswith(("| spread", "| flip"))]
+    assert set(tables) == {8}  # as many heads as columns
     assert len(list((page.parent / "images").iterdir())) == 2
 
 
