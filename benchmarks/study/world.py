@@ -7,6 +7,7 @@ package's synthesis (clothes, light, backgrounds, lens) everything but that is u
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -66,7 +67,7 @@ def open_wardrobe() -> Wardrobe:
 
 @cache
 def motion_of(motion: Path | None, split: str) -> MotionPoses | None:
-    """Clips of a split. Thresholds take every other clip of ``val``; val has the rest."""
+    """Clips of a split. Thresholds take every other file of ``val`` (a clip may be in several files); val has the rest."""
     if motion is None:
         return None
     poses = read_poses(motion / ("val" if split == "thresholds" else split))
@@ -75,6 +76,11 @@ def motion_of(motion: Path | None, split: str) -> MotionPoses | None:
         share = poses.share * own
         poses = dataclasses.replace(poses, share=share / share.sum())
     return poses
+
+
+def recording(source: str) -> str:
+    """The clip that a pose is from, whichever piece of it: ``CMU_135_02_p3:140`` is of CMU_135_02."""
+    return re.sub(r"_p\d+$", "", source.partition(":")[0])
 
 
 def make_people(
@@ -110,7 +116,7 @@ def make_people(
     people = People(
         rotations=torch.cat([pose.global_orient[:, None], pose.body], dim=1), betas=pose.betas, keypoints=keypoints.float(),
         seen=seen, focal=focal.float(), axis=axis.float(), translation=translation.float(), up=up.float(),
-        clip=tuple(name.partition(":")[0] for name in drawn.source),
+        clip=tuple(recording(name) for name in drawn.source),
     )  # fmt: skip
     return people, np.stack(crops)
 
