@@ -14,8 +14,8 @@ field does it, and what networks learn from it is measured against the truth."""
 HOW = """- **People.** CMU motion retargeted to SMPL's joints, subjects of train, val and test apart; the packaged tokenizer
   saw only the train subjects. {train:,} pictures to train on, {val} for tuning, {thresholds} for thresholds (other files than
   val's; long clips are in several), {test:,} for testing, from {clips} clips of three subjects. Shapes, clothes, light and
-  backgrounds of `tokenhmr.synthesis`. The camera stands 1.2 to 5 m away (log-uniform), at 1.5 m above the ground on average, and looks at
-  the person's middle; everybody is in the picture whole.
+  backgrounds of `tokenhmr.synthesis`. The camera stands 1.2 to 5 m away (log-uniform), at
+  1.5 m above the ground on average, and looks at the person's middle; everybody is in the picture whole.
 - **What networks read.** The packaged backbone and joint locator, frozen, looked at every picture once; networks learn from
   what they found. No augmentation.
 - **Labels.** 28 % of the training rows are exact (the share of Human3.6M and BEDLAM in TokenHMR's mixture). The others have
