@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,9 +43,15 @@ class Frames:
         return Frames(self.rotations[::stride], self.clip[::stride], self.subject[::stride])
 
 
+def recording(name: str) -> str:
+    """The clip that a file holds, or a piece of: CMU_135_02_p3 is of CMU_135_02. Pieces of one clip are not independent."""
+    return re.sub(r"_p\d+$", "", name)
+
+
 def frames_of(motion: Motion) -> Frames:
     rotations = axis_angle_to_matrix(torch.from_numpy(motion.body_pose))
-    return Frames(rotations, motion.clip, np.array(motion.subjects)[motion.clip])
+    _, place = np.unique([recording(name) for name in motion.names], return_inverse=True)
+    return Frames(rotations, place[motion.clip], np.array(motion.subjects)[motion.clip])
 
 
 def with_mirrored(rotations: Poses) -> Poses:

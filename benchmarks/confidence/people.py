@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from card.measures import recording
 from jaxtyping import Float
 from torch import Tensor
 
@@ -51,7 +52,7 @@ def draw_people(motion: Path, count: int, body: Body, *, seed: int, vary: bool) 
         posed = body(Pose(global_orient=whole[some, 0], body=whole[some, 1:], betas=betas[some]))
         for row, (vertices, joints) in enumerate(zip(posed.vertices.numpy(), posed.joints.numpy(), strict=True), start=first):
             keypoints[row] = in_crop(vertices, joints, generator)
-    clips = np.array([source.rpartition(":")[0] for source in poses.source])
+    clips = np.array([recording(source.rpartition(":")[0]) for source in poses.source])
     return People(whole, torch.from_numpy(keypoints).float(), clips)
 
 
