@@ -10,6 +10,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from tests.pictures import write_shard
+from tokenhmr.entry import run_hydra
+from tokenhmr.evaluation.__main__ import evaluate
 from tokenhmr.evaluation.metrics import acceleration_error, auc, joint_angles, joint_errors, mpjpe
 
 
@@ -62,3 +64,29 @@ def test_two_processes_find_exactly_what_one_finds(tmp_path):
     assert report["numbers"]["pa_mpjpe"]["mean"] < report["numbers"]["mpjpe"]["mean"]
     other, _ = run("other", "protocol.split=train", f"compare={half / 'rows.json'}")
     assert other.returncode == 2 and len(other.stderr.strip().splitlines()) == 1 and "not comparable" in other.stderr
+
+
+def test_without_pictures_of_ones_own_the_synthetic_protocol_makes_them_once(tmp_path, monkeypatch, capsys):
+    def run(*words):
+        said = [
+            "protocol=synthetic",
+            f"out={tmp_path}",
+            "synthetic.count=4",
+            "synthetic.workers=0",
+            "workers=0",
+            "draws=100",
+            *words,
+        ]
+        monkeypatch.setattr(sys, "argv", ["evaluation", *said])
+        run_hydra(evaluate, "evaluation")
+        return capsys.readouterr().out, json.loads((tmp_path / "report.json").read_text())
+
+    words, first = run()
+    assert "making 4 synthetic pictures" in words and "synthetic.motion=FOLDER" in words
+    assert first["rows"] == first["clusters"] == 4
+    made = tmp_path / "pictures" / "synthetic-test-000000.tar"
+    stamp = made.stat().st_mtime_ns
+    words, again = run()
+    assert "of before" in words and made.stat().st_mtime_ns == stamp and again == first
+    _, other = run("synthetic.seed=1")
+    assert made.stat().st_mtime_ns != stamp and other["protocol"]["hash"] != first["protocol"]["hash"]

@@ -36,12 +36,12 @@ def words_of(name):
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory):
-    """Two clips of three and two poses in each set, SMPL-H with random numbers, a tokenizer."""
+    """Two recordings of three and two poses in each set, the first in two pieces, SMPL-H with random numbers, a tokenizer."""
     root = tmp_path_factory.mktemp("motion")
     for number, path in enumerate(path for paths in SETS.values() for path in paths):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         poses = np.random.default_rng(number).normal(0, 0.2, (5, 63))
-        np.savez(root / path, pose_body=poses, name=np.array(["a/walk"] * 3 + ["b/run"] * 2))
+        np.savez(root / path, pose_body=poses, name=np.array(["a/walk_p0"] * 2 + ["a/walk_p1"] + ["b/run"] * 2))
     (root / "bodies" / "smplh").mkdir(parents=True)
     arrays = body_arrays(joints=52)
     del arrays["posedirs"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from tokenhmr.body import Body
 from tokenhmr.body.key_poses import joint_limits
-from tokenhmr.data.mocap import Motion
+from tokenhmr.data.mocap import Motion, recording_of
 from tokenhmr.evaluation.tokenizer import pose_errors, zero_root_pose
 from tokenhmr.evaluation.tokenizer_prior import coded_bits, count_codes, motion_limits, outside, perplexity, separation, turned
 from tokenhmr.models.tokenizer import PoseTokenizer
@@ -43,14 +42,9 @@ class Frames:
         return Frames(self.rotations[::stride], self.clip[::stride], self.subject[::stride])
 
 
-def recording(name: str) -> str:
-    """The clip that a file holds, or a piece of: CMU_135_02_p3 is of CMU_135_02. Pieces of one clip are not independent."""
-    return re.sub(r"_p\d+$", "", name)
-
-
 def frames_of(motion: Motion) -> Frames:
     rotations = axis_angle_to_matrix(torch.from_numpy(motion.body_pose))
-    _, place = np.unique([recording(name) for name in motion.names], return_inverse=True)
+    _, place = np.unique([recording_of(name) for name in motion.names], return_inverse=True)
     return Frames(rotations, place[motion.clip], np.array(motion.subjects)[motion.clip])
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from card.measures import recording
 from jaxtyping import Float
 from torch import Tensor
 
 from tokenhmr.body import Body
 from tokenhmr.data.crop import square_side
+from tokenhmr.data.mocap import recording_of
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.structs import Pose
 from tokenhmr.synthesis.poses import read_poses
@@ -52,7 +52,7 @@ def draw_people(motion: Path, count: int, body: Body, *, seed: int, vary: bool) 
         posed = body(Pose(global_orient=whole[some, 0], body=whole[some, 1:], betas=betas[some]))
         for row, (vertices, joints) in enumerate(zip(posed.vertices.numpy(), posed.joints.numpy(), strict=True), start=first):
             keypoints[row] = in_crop(vertices, joints, generator)
-    clips = np.array([recording(source.rpartition(":")[0]) for source in poses.source])
+    clips = np.array([recording_of(source.rpartition(":")[0]) for source in poses.source])
     return People(whole, torch.from_numpy(keypoints).float(), clips)
 
 

@@ -7,7 +7,6 @@ package's synthesis (clothes, light, backgrounds, lens) everything but that is u
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from tokenhmr.body import Body, load_body
 from tokenhmr.data.crop import crop, crop_matrix, square_side, to_crop
+from tokenhmr.data.mocap import recording_of
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.structs import Pose
 from tokenhmr.synthesis.labels import box_of
@@ -80,7 +80,7 @@ def motion_of(motion: Path | None, split: str) -> MotionPoses | None:
 
 def recording(source: str) -> str:
     """The clip that a pose is from, whichever piece of it: ``CMU_135_02_p3:140`` is of CMU_135_02."""
-    return re.sub(r"_p\d+$", "", source.partition(":")[0])
+    return recording_of(source.partition(":")[0])
 
 
 def make_people(

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 BODY_JOINTS = 21
 _LAYOUTS = ("pose_body", "poses")
 _DATASET_SUBJECT = re.compile(r"[A-Za-z]+_[A-Za-z0-9]+(?=_)")  # CMU_135 of CMU_135_02_p0
+_PIECE = re.compile(r"_p\d+$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,14 @@ def subject_of(file: Path, root: Path) -> str:
         return folder.as_posix()
     found = _DATASET_SUBJECT.match(file.stem)
     return found.group() if found else file.stem
+
+
+def recording_of(name: str) -> str:
+    """The recording that a clip is of, where it was cut into pieces: ``CMU_135_02`` of ``CMU_135_02_p3``.
+
+    Pieces of one recording are as little independent as its frames, so intervals are over recordings.
+    """
+    return _PIECE.sub("", name)
 
 
 def load_arrays(file: Path, wanted: Sequence[str]) -> dict[str, Shaped[np.ndarray, "..."]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -10,7 +11,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from tokenhmr.entry import plain_settings, run_hydra
+from tokenhmr.evaluation.benchmark import Benchmark
 from tokenhmr.evaluation.protocol import EvaluationProtocol, Findings, Reporting, Settings
+from tokenhmr.synthesis import synthesize
+from tokenhmr.wholefile import replace_text
+
+OURS = "synthetic_heldout"  # the list of pictures that can be made on the spot
 
 
 def settings_of(config: DictConfig) -> Settings:
@@ -25,7 +31,38 @@ def evaluate(config: DictConfig) -> None:
     """Run the protocol, write its files, say its lines."""
     protocol = instantiate(config.protocol, _convert_="all")
     assert isinstance(protocol, EvaluationProtocol)
-    write(protocol(protocol.gather(settings_of(config))), Path(config.out))
+    settings = settings_of(config)
+    if (
+        isinstance(protocol, Benchmark)
+        and protocol.data_list == OURS
+        and (settings.data_root, settings.data_list) == (None, None)
+    ):
+        settings = dataclasses.replace(settings, data_root=str(make_pictures(config, Path(config.out) / "pictures")))
+    write(protocol(protocol.gather(settings)), Path(config.out))
+
+
+def make_pictures(config: DictConfig, folder: Path) -> Path:
+    """The folder with the held-out pictures of ``config.synthetic``, which are made where they are not there already.
+
+    The same settings give the same bytes: processes that share the work may each make their own. Raises ``ValueError`` and
+    ``FileNotFoundError`` as ``synthesize`` does.
+    """
+    want = config.synthetic
+    done, said = folder / "complete.json", json.dumps(plain_settings(want), sort_keys=True)
+    if done.is_file() and done.read_text(encoding="utf-8") == said:
+        sys.stdout.write(f"no data_root: {want.count} synthetic pictures of before, in {folder}\n")
+        return folder
+    done.unlink(missing_ok=True)
+    sys.stdout.write(f"no data_root: making {want.count} synthetic pictures in {folder}\n")
+    if want.motion is None:
+        sys.stdout.write(
+            "their poses are the package's own, which its weights learnt from; for others: synthetic.motion=FOLDER\n"
+        )
+    sys.stdout.flush()
+    motion = None if want.motion is None else Path(want.motion)
+    synthesize(folder, count=want.count, seed=want.seed, split="test", motion=motion, workers=want.workers, force=True)
+    replace_text(done, said)
+    return folder
 
 
 def write(findings: Findings, folder: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tokenhmr.body import Body, load_body
 from tokenhmr.data.mixtures import read_motion_list
-from tokenhmr.data.mocap import read_motion
+from tokenhmr.data.mocap import read_motion, recording_of
 from tokenhmr.evaluation.assets import check, hashes_of, missing, sha256
 from tokenhmr.evaluation.gather import DATA
 from tokenhmr.evaluation.measure import in_camera
@@ -88,7 +88,7 @@ class Reconstruction:
             motion = read_motion(place)
             poses.append(torch.from_numpy(motion.body_pose))
             keys += [f"{entry.name}/{frame:06d}" for frame in range(len(motion.body_pose))]
-            clips += [f"{entry.name}/{motion.names[clip]}" for clip in motion.clip]
+            clips += [f"{entry.name}/{recording_of(motion.names[clip])}" for clip in motion.clip]
         hashes[DATA] = check("the motion", sha256([root / entry.motion for entry in chosen]), self.assets.get(DATA))
         tokenizer = load_tokenizer(settings.weights).to(settings.device).eval()
         share = slice(settings.rank, None, settings.world)
