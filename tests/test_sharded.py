@@ -112,7 +112,8 @@ def test_what_was_collected_is_given_out_once_and_only_where_it_is_needed():
 
 def test_a_tokenizer_is_refused(tmp_path):
     program = (
-        "import sys; from tests import sharded_train; from tokenizer_train import train as entry; "
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+        "from tests import sharded_train; from tokenizer_train import train as entry; "
         "from tokenhmr.entry import run_hydra; entry.make_accelerator = sharded_train.in_pieces; "
         "run_hydra(entry.train, 'tokenizer_train')"
     )
