@@ -39,9 +39,12 @@ def gather_pictures(
     assets: Mapping[str, str | None],
 ) -> Material:
     """Everything that a protocol on pictures needs. Raises ``ValueError`` or ``FileNotFoundError``."""
-    if settings.data_root is None:
-        raise ValueError("no pictures: data_root=FOLDER names the folder that the files of data_list start at")
     listed, kind = settings.data_list or data_list, settings.body or body
+    if settings.data_root is None:
+        wanted = "; ".join(
+            f"{', '.join(map(str, one.shards))}, from {one.origin}" for one in parse_data_list(data_list_path(listed))
+        )
+        raise ValueError(f"no pictures: data_root=FOLDER names the folder that holds {wanted}")
     root, folder = Path(settings.data_root), Path(settings.body_folder)
     mine = {name: wanted for name, wanted in assets.items() if name not in (DATA, MEMBERS)}
     if settings.body is not None:
