@@ -77,7 +77,7 @@ def test_frames_of_a_clip_have_boxes_of_their_own(tmp_path):
     assert [len(listed.find("c.mp4", number)) for number in (0, 3)] == [1, 0]
     with pytest.raises(BadPicture, match=r"c\.mp4#4"):
         listed.find("c.mp4", 4)
-    assert len(listed.about("c.mp4")) == 2 and listed.about("d.mp4") == []
+    assert len(listed.about("c.mp4")) == 3 and listed.about("d.mp4") == []
 
 
 def test_patterns_numbers_and_folders(tmp_path):

@@ -156,7 +156,7 @@ def test_bad_inputs_get_a_line_each_and_the_good_one_is_done(demo, tmp_path):
     assert "3 failed" in said[-1] and "1 person" in said[-1]
 
 
-@pytest.mark.parametrize("kind", ["missing", "text", "folder", "boxes", "weights", "device"])
+@pytest.mark.parametrize("kind", ["missing", "text", "folder", "boxes", "weights", "device", "gap", "threshold"])
 def test_when_nothing_can_be_done_the_status_is_two(demo, tmp_path, kind):
     (tmp_path / "text.jpg").write_text("I am a text.\n" * 50)
     (tmp_path / "empty").mkdir()
@@ -167,6 +167,8 @@ def test_when_nothing_can_be_done_the_status_is_two(demo, tmp_path, kind):
         "boxes": [SAMPLE, "--boxes", tmp_path / "gone.json"],
         "weights": [SAMPLE, "--weights", tmp_path / "gone"],
         "device": [SAMPLE, "--device", "cuda:99"],
+        "gap": [SAMPLE, "--max-gap", "nan"],
+        "threshold": [SAMPLE, "--threshold", "nan"],
     }[kind]
     if kind == "weights":
         assert main([*map(str, arguments), "--out", str(tmp_path / "out")]) == 2
@@ -180,7 +182,9 @@ def test_quiet_says_nothing_when_all_is_well(demo, tmp_path):
     assert demo(small_photo(tmp_path / "a.jpg"), "--detector", "full", "--quiet") == (0, [], [])
 
 
-@pytest.mark.parametrize("arguments", [["--batch-size", "0"], ["--detector", "eyes"], ["--unknown"]])
+@pytest.mark.parametrize(
+    "arguments", [["--batch-size", "0"], ["--detector", "eyes"], ["--unknown"], ["--fps", "1/0"], ["--fps", "0"]]
+)
 def test_a_wrong_option_ends_with_two(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)

@@ -55,9 +55,11 @@ def _demo(options: argparse.Namespace) -> int:
             complain("nothing to look at")
             return NOTHING_DONE
         chosen_outputs(options.save)
-        from tokenhmr.demo.setup import open_tools  # torch comes with it: only now is it needed
+        from tokenhmr.demo.setup import open_tools, without_effect  # torch comes with it: only now is it needed
 
-        tools = open_tools(options)
+        tools = open_tools(options, sources)
+        for line in without_effect(options, tools, sources):
+            report.complain(line)
         options.out.mkdir(parents=True, exist_ok=True)
 
         from tokenhmr.demo.clips import do_clip

@@ -49,9 +49,9 @@ class Listed:
         return None
 
     def about(self, name: str) -> list[str]:
-        """All that the file says of a picture or clip, as text: tells one run from another."""
-        names = sorted(key for key in self.boxes if key.partition("#")[0] == name)
-        return [f"{key} {self.boxes[key].xyxy.tolist()} {self.boxes[key].scores.tolist()}" for key in names]
+        """All that the file says of a picture or clip, right or wrong, as text: tells one run from another."""
+        right = {key: f"{key} {boxes.xyxy.tolist()} {boxes.scores.tolist()}" for key, boxes in self.boxes.items()}
+        return [line for key, line in sorted({**right, **self.wrong}.items()) if key.partition("#")[0] == name]
 
 
 NO_LIST = Listed(boxes={}, wrong={})

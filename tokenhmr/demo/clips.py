@@ -28,7 +28,7 @@ from tokenhmr.demo.shape import fixed_height, one_shape
 from tokenhmr.demo.smooth import fill_gaps, smooth_people
 from tokenhmr.demo.store import CHUNK, PROGRESS, FrameNote, Progress, is_done
 from tokenhmr.demo.track import assign_tracks
-from tokenhmr.demo.video import Clip, VideoWriter, join_videos, open_clip
+from tokenhmr.demo.video import Clip, VideoWriter, is_readable, join_videos, open_clip
 
 NOBODY = "nobody found in any frame"
 
@@ -166,7 +166,7 @@ def write_video(people: People, scene: Scene, folder: Path) -> None:
     places.mkdir(exist_ok=True)
     starts = range(0, len(scene.frames), CHUNK)
     parts = [places / f"{start // CHUNK:06d}.mp4" for start in starts]
-    missing = next((row for row, part in enumerate(parts) if not part.is_file()), len(parts))
+    missing = next((row for row, part in enumerate(parts) if not is_readable(part)), len(parts))
     drawn = _drawn(people, scene, first=missing * CHUNK)
     size = scene.frames[0].size
     for start, part in list(zip(starts, parts, strict=True))[missing:]:

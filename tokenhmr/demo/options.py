@@ -133,7 +133,7 @@ def _add_camera(add: Add) -> None:
 
 def _add_clip(add: Add) -> None:
     add("--sequence", action="store_true", help="a folder of pictures is one clip, in the order of its numbers")
-    add("--fps", type=Fraction, metavar="F", help="frames a second of numbered frames (default: 30)")
+    add("--fps", type=_rate, metavar="F", help="frames a second of numbered frames (default: 30)")
     add("--smooth", choices=SMOOTHERS, default="one-euro", help="filter of rotations and places (default: %(default)s)")
     add(
         "--cutoff",
@@ -157,6 +157,16 @@ def _add_run(add: Add) -> None:
     add("--json", action="store_true", help="one line of JSON for each input and a last one for all, on standard output")
     add("--strict", action="store_true", help="stop at the first input that cannot be done, with status 2")
     add("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above zero, such as 25 or 30000/1001")
+    return rate
 
 
 def _positive(text: str) -> int:

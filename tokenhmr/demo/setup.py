@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from tokenhmr import __version__
 from tokenhmr.demo.boxes import NO_LIST, Listed, read_boxes
 from tokenhmr.demo.camera import CameraChoice, parse_focal, read_cameras
 from tokenhmr.demo.detectors import LICENCES, open_detector
+from tokenhmr.demo.inputs import Input
 from tokenhmr.demo.keypoints import read_keypoints
 from tokenhmr.demo.licences import objections, stamp
-from tokenhmr.demo.outputs import chosen_outputs
+from tokenhmr.demo.outputs import OUTPUTS, chosen_outputs
 from tokenhmr.demo.pictures import sample_folder
 from tokenhmr.demo.predictor import Predictor
 from tokenhmr.demo.refine import Refinement, Refiner
@@ -41,15 +43,18 @@ DECISIVE = (
 )
 
 
-def open_tools(options: argparse.Namespace) -> Tools:
+def open_tools(options: argparse.Namespace, sources: Sequence[Input]) -> Tools:
     """Read the files that options name and load the weights. Raises ``OSError`` or ``ValueError`` with one line."""
     cameras = _cameras(options)
     height = None if options.height is None else parse_height(options.height)
     smooth = None if options.smooth == "none" else OneEuro(cutoff=_positive(options.cutoff, "--cutoff"))
-    if options.fps is not None and options.fps <= 0:
-        raise ValueError(f"--fps is above zero, not {options.fps}")
+    if not options.max_gap >= 0:  # nan neither
+        raise ValueError(f"--max-gap is zero or more seconds, not {options.max_gap}")
+    if options.threshold is not None and math.isnan(options.threshold):
+        raise ValueError("--threshold is a number, not nan")
     keypoints = None if options.refine is None else read_keypoints(options.refine)
-    listed = _listed(options) if keypoints is None or options.boxes else keypoints.boxes([path.name for path in options.inputs])
+    around = None if keypoints is None else keypoints.boxes([source.name for source in sources])
+    listed = _listed(options) if around is None or options.boxes else around
     if options.renderer == "pytorch3d":
         load_pytorch3d()
     device = choose_device(options.device)
@@ -81,6 +86,19 @@ def open_tools(options: argparse.Namespace) -> Tools:
         force=options.force,
         settings=_settings(options, {**about, "outputs": list(outputs), "tokenhmr": __version__}),
     )
+
+
+def without_effect(options: argparse.Namespace, tools: Tools, sources: Sequence[Input]) -> Iterator[str]:
+    """A line for each option that was given and touches none of the inputs: a name may be misspelt."""
+    names = {source.name for source in sources}
+    if options.boxes is not None and not any(tools.listed.about(name) for name in names):
+        yield f"{options.boxes}: no input has a name that stands in it: all are searched"
+    if tools.refinement is not None and all(tools.refinement.keypoints.of(name) is None for name in names):
+        yield f"{options.refine}: no input has a name that stands in it: nobody is fitted"
+    for kind in ("picture", "clip"):
+        here = any(source.is_clip == (kind == "clip") for source in sources)
+        if here and not any(kind in OUTPUTS[name].of for name in tools.outputs):
+            yield f"--save {options.save}: nothing of this is made of a {kind}"
 
 
 def _refiner(model: ImageModel) -> Refiner:

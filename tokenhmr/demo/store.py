@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -83,6 +84,15 @@ def _replace(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _is_whole(path: Path) -> bool:
+    """Whether every sum of a zip file is right: a machine that loses its power may leave a file without its end."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except (OSError, EOFError, zipfile.BadZipFile):
+        return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class FrameNote:
     """What is remembered of a frame beside its people."""
@@ -114,9 +124,10 @@ class Progress:
 
     @property
     def frames_done(self) -> int:
-        """Frames that need not be looked at again: those of whole pieces, counted up to the first that is missing."""
+        """Frames that need not be looked at again: those of whole pieces, counted up to the first that is not there or
+        damaged."""
         number = 0
-        while self.piece(number, "npz").is_file():
+        while _is_whole(self.piece(number, "npz")):
             number += 1
         return number * CHUNK
 

@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from tokenhmr.demo.detector import overlap
 from tokenhmr.demo.scene import People
 
-# Chosen by eye on crossings of synthetic people (tests/test_demo_track.py); each cost is between 0 and 1.
+# Chosen by eye on crossings of synthetic people (tests/test_demo_motion.py); each cost is between 0 and 1.
 POSE_WEIGHT, SHAPE_WEIGHT = 0.6, 0.4  # beside a weight of 1 for the box
 POSE_SCALE = 0.8  # radians between two poses at which the cost reaches 1 - 1/e
 SHAPE_SCALE = 1.5  # standard deviations of shape, the same

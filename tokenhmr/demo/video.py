@@ -83,6 +83,15 @@ def _opened(path: Path) -> Any:
     return container
 
 
+def is_readable(path: Path) -> bool:
+    """Whether a file opens as a video: one of ours that was cut short does not, its index stands at its end."""
+    try:
+        _opened(path).close()
+    except BadPicture:
+        return False
+    return True
+
+
 def _reason(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error)
 
