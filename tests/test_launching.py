@@ -106,6 +106,7 @@ SRUN = """#!{python}
 # Starts a job's tasks and hands signals on to them, as Slurm's does.
 import os, signal, subprocess, sys
 command = [word for word in sys.argv[1:] if not word.startswith("--")]
+open("cpus.txt", "w").write(os.environ["SRUN_CPUS_PER_TASK"])
 tasks = [
     subprocess.Popen(command, env=os.environ | {{"SLURM_PROCID": str(n), "SLURM_LOCALID": str(n)}})
     for n in range(int(os.environ["SLURM_NTASKS"]))
@@ -130,6 +131,7 @@ def cluster(tmp_path):
         (commands / name).write_text(text)
         (commands / name).chmod(0o755 | stat.S_IEXEC)
     slurm = {"SLURM_JOB_NODELIST": "node[1-2]", "SLURM_JOB_ID": str(os.getpid()), "SLURM_NTASKS": "2"}
+    slurm |= {"SLURM_CPUS_PER_TASK": "3"}
     alone = {"CUDA_VISIBLE_DEVICES": "", "PATH": f"{commands}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
     def submit(*arguments):
@@ -155,6 +157,7 @@ def test_a_slurm_job_saves_before_its_time_is_over_goes_back_into_the_queue_and_
     assert said.read_text() == f"requeue {os.getpid()}\n"
     left = load_checkpoint(folder)["step"]
     assert json.loads((folder / "config.json").read_text())["processes"] == 2
+    assert (tmp_path / "cpus.txt").read_text() == "3", "srun does not take it from the job"
 
     job = submit(*common, f"steps={left + 2}")
     out, err = job.communicate(timeout=120)

@@ -12,7 +12,7 @@ from tokenhmr.training.average import Average
 from tokenhmr.training.best import Best
 from tokenhmr.training.course import describe_step
 from tokenhmr.training.memory import recompute_blocks
-from tokenhmr.training.optim import adamw, cosine
+from tokenhmr.training.optim import AsSet, adamw, cosine
 
 
 class Small(nn.Module):
@@ -69,6 +69,46 @@ def test_lower_layers_move_less():
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(Small().parameters()))
     with pytest.raises(ValueError, match=r"layer_decay is in \(0, 1\]"):
         adamw(Small(), lr=1.0, weight_decay=0.1, layer_decay=0.0)
+
+
+def stepped(steps, *, lr=1e-3, weight_decay=0.1, betas=(0.9, 0.999), before=None, said=None):
+    """An optimizer and its schedule after a few steps, gone on from the states of others."""
+    torch.manual_seed(0)
+    optimizer = adamw(Small(), lr=lr, weight_decay=weight_decay, betas=betas)
+    schedule = AsSet(schedule=cosine(optimizer, steps=10, warmup=2), say=(said if said is not None else []).append)
+    if before is not None:
+        optimizer.load_state_dict(before[0].state_dict())
+        schedule.load_state_dict(before[1].state_dict())
+    for _ in range(steps):
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        schedule.schedule.step()
+    return optimizer, schedule
+
+
+def test_what_is_set_anew_holds_in_a_run_that_goes_on_and_is_said():
+    said, before = [], stepped(4)
+    same, schedule = stepped(3, before=before, said=said)
+    straight, _ = stepped(7)
+    assert said == [] and [group["lr"] for group in same.param_groups] == [group["lr"] for group in straight.param_groups]
+    half, schedule = stepped(0, lr=5e-4, weight_decay=0.3, betas=(0.9, 0.99), before=before, said=said)
+    (line,) = said
+    for change in (
+        "lr was 0.001 and is 0.0005",
+        "weight_decay was 0.1 and is 0.3",
+        "betas was (0.9, 0.999) and is (0.9, 0.99)",
+    ):
+        assert line.count(change) == 1
+    for group, other in zip(half.param_groups, before[0].param_groups, strict=True):
+        assert group["lr"] == pytest.approx(other["lr"] / 2, rel=1e-12) and group["initial_lr"] == 5e-4
+    assert schedule.schedule.get_last_lr() == [group["lr"] for group in half.param_groups]
+    assert {group["weight_decay"] for group in half.param_groups} == {0.3, 0.0}
+    moments = [[state["exp_avg"] for state in optimizer.state.values()] for optimizer in (half, before[0])]
+    assert len(moments[0]) > 0 and all(torch.equal(a, b) for a, b in zip(*moments, strict=True))
+    follower, _ = stepped(3, lr=5e-4, before=before)
+    assert follower.param_groups[0]["lr"] == pytest.approx(straight.param_groups[0]["lr"] / 2, rel=1e-12)
 
 
 def test_the_best_is_kept_over_interruptions_and_patience_ends(tmp_path):

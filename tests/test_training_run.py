@@ -116,7 +116,7 @@ def test_accumulated_batches_have_the_gradient_of_one_large_batch():
 
 def bad_steps(folder, *, patience=3, said=None):
     return BadSteps(
-        folder=folder, rank=0, patience=patience, digest=lambda: "beef",
+        folder=folder, rank=0, seed=7, patience=patience, digest=lambda: "beef",
         command=["python", "train.py", "a=b c", "steps=99", "out=here"],
         checkpoint=lambda path, step: path.write_text(str(step)), say=(said if said is not None else []).append,
     )  # fmt: skip
@@ -134,6 +134,7 @@ def test_bad_steps_leave_a_bundle_and_too_many_in_a_row_end_the_training(tmp_pat
         went_wrong(step)
     assert bad.count == 4 and "step 8 left out: loss nan" in said[-1]
     about = json.loads((tmp_path / "bad_step_4" / "about_rank0.json").read_text())
+    assert (about["seed"], about["process"], about["step"]) == (7, 0, 4)
     assert about["weights"] == "beef" and about["replay"].startswith("python train.py 'a=b c' resume=")
     assert "steps=4" in about["replay"] and "steps=99" not in about["replay"] and "out=here" not in about["replay"]
     assert (tmp_path / "bad_step_4" / "before.pt").read_text() == "3"

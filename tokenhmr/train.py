@@ -172,11 +172,11 @@ def measure_baseline(pictures: Pictures, body: Body, *, batches: int) -> dict[st
     )
 
 
-def conclude(config: DictConfig, model: ImageModel, pictures: Pictures, run: Run) -> None:
+def conclude(config: DictConfig, model: ImageModel, pictures: Pictures, run: Run, *, step: int) -> None:
     """Measure on the whole held-out lists, beside the mean pose; save the weights with what was measured."""
     scores = measure_all(config, model, pictures, run)
     agreement = {"ranks_agree": float(weights_agree(run.accelerator, model))}
-    run.write(config.steps, {f"test/{name}": value for name, value in scores.items()} | agreement)
+    run.write(step, {f"test/{name}": value for name, value in scores.items()} | agreement)
     run.say("held out: " + show(scores))
     if not run.main:
         return
@@ -187,8 +187,8 @@ def conclude(config: DictConfig, model: ImageModel, pictures: Pictures, run: Run
         run.say(f"mean pose: {reason}")
     else:
         run.say("mean pose: " + show(baseline))
-    run.write(config.steps, {f"mean pose/{name}": value for name, value in baseline.items()})
-    weights = save(config, model, run.folder / "weights", {"steps": config.steps, "held_out": scores, "mean_pose": baseline})
+    run.write(step, {f"mean pose/{name}": value for name, value in baseline.items()})
+    weights = save(config, model, run.folder / "weights", {"steps": step, "held_out": scores, "mean_pose": baseline})
     run.say(f"weights: {weights}; metrics: {run.folder / 'metrics.jsonl'}")
 
 
@@ -273,12 +273,12 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
         ended = follow(
             accelerator=accelerator, run=run, model=model, plain=plain, objective=objective, optimizer=optimizer,
             schedule=schedule, batches=as_shown(config, batches, start=begun), checkpoints=checkpoints, average=average,
-            evaluate=evaluate, picture=picture, saving=seen.save, again={"data_root": str(pictures.root.resolve())},
-            pace=read_pace(config), start=start,
+            evaluate=evaluate, worth=best.worth, picture=picture, saving=seen.save,
+            again={"data_root": str(pictures.root.resolve())}, pace=read_pace(config), start=start,
         )  # fmt: skip
         seen.say()
-        if ended:
-            conclude(config, average.weights, pictures, run)
+        if ended is not None:
+            conclude(config, average.weights, pictures, run, step=ended)
 
 
 if __name__ == "__main__":

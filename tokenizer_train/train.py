@@ -147,14 +147,15 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
         ended = follow(
             accelerator=accelerator, run=run, model=model, plain=plain, objective=objective, optimizer=optimizer,
             schedule=schedule, batches=batches, checkpoints=checkpoints, average=average, evaluate=evaluate,
-            picture=picture, observe=CodeWatch(quantizer=plain.quantizer, say=run.say), pace=read_pace(config), start=start,
+            worth=best.worth, picture=picture, observe=CodeWatch(quantizer=plain.quantizer, say=run.say),
+            pace=read_pace(config), start=start,
         )  # fmt: skip
-        if not ended:
+        if ended is None:
             return
         chosen = load_tokenizer(folder_of_best).to(accelerator.device)
         scores = evaluate_tokenizer(chosen, body, splits["test"], total=run.total, **place)
         agreement = {"ranks_agree": float(weights_agree(accelerator, plain))}
-        run.write(config.steps, {f"test/{name}": value for name, value in scores.items()} | agreement)
+        run.write(ended, {f"test/{name}": value for name, value in scores.items()} | agreement)
         run.say("test: " + json.dumps({name: round(value, 3) for name, value in scores.items()}))
         run.say(f"weights: {folder_of_best}; metrics: {folder / 'metrics.jsonl'}")
 

@@ -38,6 +38,10 @@ class Best:
                 self.save(self.folder, {"steps": step, "validation": dict(scores)})
             except (OSError, SafetensorError) as reason:
                 self.say(f"could not save the weights of step {step}, the best so far, to {self.folder}: {reason}")
+        return self.worth(step)
+
+    def worth(self, step: int) -> bool:
+        """Whether, by what was measured up to a step, it is worth going on from there."""
         return self.patience is None or step - self.step < self.patience
 
     def _error(self, scores: Mapping[str, float]) -> float:

@@ -19,6 +19,7 @@ from tokenhmr.training.average import Average
 from tokenhmr.training.checkpoints import Checkpoints, Stateful
 from tokenhmr.training.guard import BadSteps
 from tokenhmr.training.loop import BadStep, fit
+from tokenhmr.training.optim import AsSet
 from tokenhmr.training.run import Run, digest_of
 from tokenhmr.training.sharded import ShardedAverage, Whole, in_pieces
 from tokenhmr.training.stopping import StopRequest
@@ -60,13 +61,14 @@ def make_checkpoints(
     folder: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
     average: Average | ShardedAverage,
     keep: int,
     place: Mapping[str, Any],  # what decides the order of the samples
 ) -> Checkpoints:
     """Everything that a training needs to go on bit for bit; chance and data depend on the step and ``place`` alone."""
-    parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "average": average}
+    settings = AsSet(schedule=schedule, say=accelerator.print)
+    parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": settings, "average": average}
     if accelerator.scaler is not None:
         parts["scaler"] = accelerator.scaler
     if in_pieces(accelerator):
@@ -90,17 +92,18 @@ def follow(
     checkpoints: Checkpoints,
     average: Average | ShardedAverage,
     evaluate: Callable[[int], bool],
+    worth: Callable[[int], bool],  # whether it is worth going on from a step that was measured
     picture: Callable[[int], None],
     observe: Callable[[], dict[str, float]] = dict,  # further numbers of a step that is reported
     saving: Callable[[int], None] = lambda _: None,  # on every process, before each checkpoint
     again: Mapping[str, str] | None = None,  # settings with which a bad step is done again
     pace: Pace,
     start: int,
-) -> bool:
-    """Fit; whether the training came to its end, rather than being asked to leave (SIGTERM, SIGUSR1, Ctrl-C) before it."""
+) -> int | None:
+    """Fit; the step that was the end, or nothing where the training was asked to leave (SIGTERM, SIGUSR1, Ctrl-C) before it."""
     bad = BadSteps(
         folder=run.folder, rank=accelerator.process_index, world=accelerator.num_processes, patience=pace.bad_steps,
-        command=[sys.executable, *sys.argv], again=again, checkpoint=checkpoints.write if run.main else None,
+        command=[sys.executable, *sys.argv], again=again, seed=pace.seed, checkpoint=checkpoints.write if run.main else None,
         digest=lambda: digest_of(plain).hex(), say=run.say, gather=gather_object,
     )  # fmt: skip
     _begin_alike(run, start)
@@ -128,7 +131,10 @@ def follow(
     # Whoever left in a hurry left without measuring.
     model.eval()
     if checkpoints.unmeasured and not measure(start):
-        return True
+        return _ended(run, None, start, pace.steps)
+    # A training that was over early is over still.
+    if start and start % pace.evaluate_every == 0 and not worth(start):
+        return _ended(run, None, start, pace.steps)
 
     with StopRequest(accelerator) as stopped:
         end = fit(
@@ -153,11 +159,11 @@ def _collect(checkpoints: Checkpoints) -> None:
             part.collect()
 
 
-def _ended(run: Run, signal: str | None, end: int, steps: int) -> bool:
-    """Whether a training is over; says why where it is not, or is early."""
+def _ended(run: Run, signal: str | None, end: int, steps: int) -> int | None:
+    """The last step of a training that is over; says why where it is not, or is early."""
     if signal is not None:
         run.say(f"{signal} at step {end}: everything is saved; the same command goes on from there")
-        return False
+        return None
     if end < steps:
         run.say(f"step {end}: no better for long enough, so this is the end (early_stop)")
-    return True
+    return end

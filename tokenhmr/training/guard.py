@@ -36,6 +36,7 @@ class BadSteps:
         patience: int,
         command: Sequence[str],  # what this process was started with
         again: Mapping[str, str] | None = None,  # settings that doing a step again needs besides
+        seed: int = 0,  # of the training: with the step and the process it decides all chance in a step
         checkpoint: Callable[[Path, int], object] | None,  # (path, steps taken): writes one; on the main process only
         digest: Callable[[], str],  # of the weights
         say: Callable[[str], None],
@@ -45,6 +46,7 @@ class BadSteps:
             raise ValueError(f"patience with steps that are not finite is at least 1, not {patience}")
         self.folder, self.rank, self.world, self.patience = folder, rank, world, patience
         self.command, self.again = tuple(command), dict(again or {})
+        self.seed = seed
         self.checkpoint, self.digest, self.say, self.gather = checkpoint, digest, say, gather
         self.count, self.last, self.in_a_row = 0, -1, 0
 
@@ -79,10 +81,10 @@ class BadSteps:
             if self.checkpoint is not None:
                 self.checkpoint(before, bad.step - 1)
             said = {
-                "step": bad.step, "loss": repr(bad.loss), "loss_of_this_process": repr(bad.own_loss),
-                "gradient": repr(bad.gradient), "weights": self.digest(), "samples": _keys(bad.group),
-                "not_finite": [key for batch in bad.group for key in _broken(batch)], "folder": str(Path.cwd()),
-                "replay": self._replay(place, before, bad.step),
+                "step": bad.step, "seed": self.seed, "process": self.rank, "loss": repr(bad.loss),
+                "loss_of_this_process": repr(bad.own_loss), "gradient": repr(bad.gradient), "weights": self.digest(),
+                "samples": _keys(bad.group), "not_finite": [key for batch in bad.group for key in _broken(batch)],
+                "folder": str(Path.cwd()), "replay": self._replay(place, before, bad.step),
             }  # fmt: skip
             (place / f"about_rank{self.rank}.json").write_text(json.dumps(said, indent=1))
         except (OSError, RuntimeError) as reason:  # torch says RuntimeError when the disk is full

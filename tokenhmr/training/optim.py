@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -77,3 +78,39 @@ def milestones(optimizer: torch.optim.Optimizer, *, steps: int, warmup: int, at:
         return gamma ** sum(step >= milestone for milestone in passed)
 
     return LambdaLR(optimizer, factor)
+
+
+class AsSet:
+    """A schedule in a checkpoint: its place comes back, while rates, decay and moments' factors are those that are set now.
+
+    ``torch`` brings all of them back with the optimizer, so that another ``optimizer.lr`` would do nothing, without a word.
+    The optimizer has to be read before its schedule. Where nothing has changed, nothing is touched.
+    """
+
+    def __init__(self, *, schedule: LambdaLR, say: Callable[[str], None]) -> None:
+        self.schedule, self.say = schedule, say
+        groups = schedule.optimizer.param_groups
+        self.settings = [{name: value for name, value in group.items() if name not in ("params", "lr")} for group in groups]
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """The schedule's own."""
+        return self.schedule.state_dict()
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Where it was, with what is set now; a line says what was set otherwise before."""
+        self.schedule.load_state_dict(state_dict)
+        changes: dict[str, None] = {}  # in order, each once
+        pairs = zip(self.schedule.optimizer.param_groups, self.settings, strict=True)
+        for number, (group, own) in enumerate(pairs):
+            for name, value in own.items():
+                before = group.get(name, value)
+                if before == value:
+                    continue
+                changes[f"{name.replace('initial_lr', 'lr')} was {before} and is {value}"] = None
+                group[name] = value
+                if name == "initial_lr":
+                    self.schedule.base_lrs[number] = value
+                    group["lr"] = value * self.schedule.lr_lambdas[number](self.schedule.last_epoch)
+                    self.schedule._last_lr[number] = group["lr"]
+        if changes:
+            self.say(f"The optimizer is set otherwise than in the run before: {', '.join(changes)}.")
