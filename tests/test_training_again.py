@@ -1,4 +1,4 @@
-"""The same command once more: a training that was over early stays so; a changed rate holds, and the run folder says so."""
+"""The same command once more: a training that was over early stays so, a changed rate holds; intervals that are none."""
 
 import itertools
 import json
@@ -47,3 +47,11 @@ def test_a_training_that_was_over_early_says_at_which_step_and_is_over_still(pic
     assert "lr was 0.0001 and is 5e-05" in capfd.readouterr().out
     rates = [row["lr"] for row in read_rows(pictures / "run", "lr")]
     assert rates[6:] == [5e-5, 5e-5] and rates[5] == 1e-4
+
+
+@pytest.mark.parametrize("name", ["steps", "accumulate", "save_every", "evaluate_every", "picture_every", "log_every"])
+def test_an_interval_of_nothing_is_refused_before_anything_is_made(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"{name} is at least 1, not 0"):
+        train(f"{name}=0")
+    assert not list(tmp_path.iterdir())

@@ -211,6 +211,7 @@ def check(config: DictConfig, *, processes: int) -> None:
 
 def train(config: DictConfig) -> None:
     """Find or make pictures, build, resume, fit, measure, save."""
+    read_pace(config)  # what is wrong there is told before anything is made
     folder = Path(config.out)
     accelerator = make_accelerator(precision=config.precision, folder=folder, trackers=config.trackers)
     check(config, processes=accelerator.num_processes)

@@ -66,6 +66,7 @@ def save(config: DictConfig, model: nn.Module, folder: Path, training: Mapping[s
 
 def train(config: DictConfig) -> None:
     """Read, build, resume, fit, measure the best weights once on the test split."""
+    read_pace(config)  # what is wrong there is told before anything is made
     folder = Path(config.out)
     accelerator = make_accelerator(precision=config.precision, folder=folder, trackers=config.trackers)
     if in_pieces(accelerator):

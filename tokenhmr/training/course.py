@@ -40,7 +40,11 @@ class Pace:
 
 
 def read_pace(settings: Mapping[Any, Any]) -> Pace:
-    """Out of a larger set of settings."""
+    """Out of a larger set of settings. ``ValueError`` for a count below one, that of ``log_every`` too."""
+    for name in ("steps", "accumulate", "save_every", "evaluate_every", "picture_every", "log_every"):
+        value = settings[name]
+        if value is not None and value < 1:
+            raise ValueError(f"{name} is at least 1, not {value}" + (" (null: never)" if name == "picture_every" else ""))
     return Pace(**{field.name: settings[field.name] for field in dataclasses.fields(Pace)})
 
 
