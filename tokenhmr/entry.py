@@ -63,9 +63,13 @@ def _leave_the_others() -> None:
     A model that DDP wraps owns the group too, in C++. Were it the last owner, the group would end with the interpreter locked,
     and wait for ever for a thread of its own that needs the interpreter to give a tensor back. Python's owner unlocks it first.
     """
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if _is_one_of_several():
         gc.collect()
         torch.distributed.destroy_process_group()
+
+
+def _is_one_of_several() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def plain_settings(config: DictConfig) -> dict[str, Any]:
@@ -84,4 +88,9 @@ def _one_line(*, debug: bool) -> Iterator[None]:
             raise
         reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
         sys.stderr.write(f"error: {' '.join(str(reason).split())} (debug=true shows where)\n")
+        if _is_one_of_several():
+            # At once: while the interpreter is taken down, a thread of the others' group that needs it aborts the process.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(2)
         sys.exit(2)
