@@ -8,7 +8,6 @@ trained on the way and kept in ``--work``. Needs the extras ``plots`` and ``stud
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from card import figures, measures
 from card.networks import CONTINUOUS, NARROW, TOKENIZERS, TWIN, Training, trained
-from card.page import rounded, write_page
+from card.page import no_motion, write_results
 from card.predictions import predicted
 from card.priors import Prior, autoencoder_prior, in_parts, mixture_prior, pca_prior, token_prior
 from card.tables import blocks
@@ -128,14 +127,11 @@ def measure(given: argparse.Namespace, body: Body, image_folder: Path) -> dict[s
 @torch.no_grad()
 def main(arguments: Sequence[str] | None = None) -> int:
     given = options(arguments)
-    for split in ("train", "val", "test"):
-        if not (given.data / split).is_dir():
-            sys.stderr.write(f"error: no folder {given.data / split}: --data wants train, val and test of AMASS-layout npz\n")
-            return 2
+    if complaint := no_motion(given.data):
+        sys.stderr.write(complaint)
+        return 2
     found = measure(given, load_body(), given.out.parent / "images")
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.with_suffix(".json").write_text(json.dumps(rounded(found), indent=1) + "\n", encoding="utf-8")
-    write_page(given.out, blocks(found))
+    write_results(given.out, found, blocks(found))
     say(f"written: {given.out}")
     return 0
 

@@ -9,7 +9,6 @@ page, numbers to a JSON beside it; what is trained and drawn is kept in ``--work
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from card.measures import interval
-from card.page import rounded, table, within, write_page
+from card.page import no_motion, table, within, write_results
 from confidence import figures
 from confidence.calibration import Table, fit_monotone, judged, radius
 from confidence.lifters import Lifter, Recipe, settings, trained
@@ -185,17 +184,15 @@ def write(given: argparse.Namespace, found: dict[str, Any]) -> None:
     images = given.out.parent / "images"
     figures.draw_reliability(panels, images / "uncertainty_reliability.png")
     figures.draw_best_of(lifter["best_of"], COUNTS, images / "uncertainty_best_of.png")
-    given.out.with_suffix(".json").write_text(json.dumps(rounded(found), indent=1) + "\n", encoding="utf-8")
-    write_page(given.out, blocks)
+    write_results(given.out, found, blocks)
 
 
 @torch.no_grad()
 def main(arguments: Sequence[str] | None = None) -> int:
     given = options(arguments)
-    for split in ("train", "val", "test"):
-        if not (given.data / split).is_dir():
-            sys.stderr.write(f"error: no folder {given.data / split}: --data wants train, val and test of AMASS-layout npz\n")
-            return 2
+    if complaint := no_motion(given.data):
+        sys.stderr.write(complaint)
+        return 2
     body = load_body()
     write(given, {"lifter": lifted(given, body), "packaged": packaged(given, body)})
     print(f"written: {given.out}")

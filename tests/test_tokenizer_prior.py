@@ -11,10 +11,10 @@ from tokenhmr.evaluation.tokenizer_prior import (
     count_codes,
     motion_limits,
     outside,
-    perplexity,
     separation,
     turned,
 )
+from tokenhmr.models.quantizer import perplexity
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.rotations import axis_angle_to_matrix, geodesic_angle, matrix_to_rows
 

@@ -133,11 +133,12 @@ def test_the_likelihood_of_errors_is_best_at_their_mean():
 
 def test_a_pose_mirrored_twice_is_itself_and_mirrors_its_joints():
     from confidence.lifters import moving_joints
-    from confidence.ways import mirrored
+
+    from tokenhmr.training.motion import mirror_body
 
     rotations, body = axis_angle_to_matrix(torch.from_numpy(sample(6, np.random.default_rng(0)))), load_body()
-    assert geodesic_angle(mirrored(mirrored(rotations)), rotations).max() < 1e-3
-    plain, turned = (moving_joints(pose, body) for pose in (rotations, mirrored(rotations)))
+    assert geodesic_angle(mirror_body(mirror_body(rotations)), rotations).max() < 1e-3
+    plain, turned = (moving_joints(pose, body) for pose in (rotations, mirror_body(rotations)))
     assert (
         plain[:, :2, 1] - turned[:, [1, 0], 1]
     ).abs().max() < 0.01  # heights of the knees, exchanged; the body is not quite even

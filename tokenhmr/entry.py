@@ -38,7 +38,7 @@ def run_hydra(job: Callable[[DictConfig], None], config_name: str) -> None:
     def guarded(config: DictConfig) -> None:
         with _one_line(debug=config.debug):
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                _one_of_several(config)
+                _begin_sweep_job(config)
             job(config)
         _leave_the_others()
 
@@ -46,7 +46,7 @@ def run_hydra(job: Callable[[DictConfig], None], config_name: str) -> None:
         hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(guarded)()
 
 
-def _one_of_several(config: DictConfig) -> None:
+def _begin_sweep_job(config: DictConfig) -> None:
     """Give a job of a sweep its own folder, and nothing of the job before it. ``ValueError`` where that cannot be."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("-m runs its jobs in one process: start several processes for each job by itself")
@@ -63,12 +63,12 @@ def _leave_the_others() -> None:
     A model that DDP wraps owns the group too, in C++. Were it the last owner, the group would end with the interpreter locked,
     and wait for ever for a thread of its own that needs the interpreter to give a tensor back. Python's owner unlocks it first.
     """
-    if _is_one_of_several():
+    if _trains_with_others():
         gc.collect()
         torch.distributed.destroy_process_group()
 
 
-def _is_one_of_several() -> bool:
+def _trains_with_others() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
@@ -88,7 +88,7 @@ def _one_line(*, debug: bool) -> Iterator[None]:
             raise
         reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
         sys.stderr.write(f"error: {' '.join(str(reason).split())} (debug=true shows where)\n")
-        if _is_one_of_several():
+        if _trains_with_others():
             # At once: while the interpreter is taken down, a thread of the others' group that needs it aborts the process.
             sys.stdout.flush()
             sys.stderr.flush()

@@ -18,10 +18,12 @@ from tokenhmr.body import Body
 from tokenhmr.body.key_poses import joint_limits
 from tokenhmr.data.mocap import Motion, recording_of
 from tokenhmr.evaluation.tokenizer import pose_errors, zero_root_pose
-from tokenhmr.evaluation.tokenizer_prior import coded_bits, count_codes, motion_limits, outside, perplexity, separation, turned
+from tokenhmr.evaluation.tokenizer_prior import coded_bits, count_codes, motion_limits, outside, separation, turned
+from tokenhmr.models.quantizer import perplexity
 from tokenhmr.models.tokenizer import PoseTokenizer
-from tokenhmr.rotations import axis_angle_to_matrix, geodesic_angle, matrix_to_axis_angle, mirror_matrix
-from tokenhmr.skeleton import BODY_JOINTS, flip_permutation
+from tokenhmr.rotations import axis_angle_to_matrix, geodesic_angle, matrix_to_axis_angle
+from tokenhmr.skeleton import BODY_JOINTS
+from tokenhmr.training.motion import mirror_body
 
 Poses = Float[Tensor, "pose 21 3 3"]
 Index = Int[Tensor, "pose token"]
@@ -49,7 +51,7 @@ def frames_of(motion: Motion) -> Frames:
 
 
 def with_mirrored(rotations: Poses) -> Poses:
-    return torch.cat([rotations, mirror_matrix(rotations[:, list(flip_permutation(BODY_JOINTS))])])
+    return torch.cat([rotations, mirror_body(rotations)])
 
 
 def joints_of(rotations: Poses, body: Body) -> Float[Tensor, "pose 21 3"]:

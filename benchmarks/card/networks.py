@@ -6,8 +6,9 @@ trained stays in a folder, network by network, so that an interrupted command go
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, final
 
@@ -15,6 +16,8 @@ import torch
 from jaxtyping import Float, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from tokenhmr.body import Body
 from tokenhmr.losses.tokenizer import TokenizerObjective
@@ -124,15 +127,28 @@ def trained(name: str, rotations: Float[Tensor, "frame 21 3 3"], body: Body, tra
         rotations=rotations, batch_size=training.batch_size, seed=training.seed, noise_period=training.steps // 2, mix=0.6,
         jitter_degrees=8.0, widen_from=training.steps // 2,
     )  # fmt: skip
+    losses = (objective(model.train()(batch.inputs), batch).total for batch in batches)
+    descend(model, losses, optimizer, schedule, steps=training.steps)
+    keep(model, place)
+    return model.eval()
+
+
+def descend(
+    learnt: nn.Module, losses: Iterator[Float[Tensor, ""]], optimizer: Optimizer, schedule: LRScheduler, *, steps: int
+) -> None:
+    """So many steps; each loss is asked for when the step before it is done. Gradients are clipped to a norm of 1."""
     with torch.enable_grad():
-        for _, batch in zip(range(training.steps), batches, strict=False):
-            objective(model.train()(batch.inputs), batch).total.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for loss in islice(losses, steps):
+            loss.backward()
+            nn.utils.clip_grad_norm_(learnt.parameters(), 1.0)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
-    folder.mkdir(parents=True, exist_ok=True)
+
+
+def keep(model: nn.Module, place: Path) -> None:
+    """The weights in a file, which is there only when it is whole."""
+    place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_suffix(".part")
-    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, part)
+    save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()}, part)
     part.replace(place)
-    return model.eval()

@@ -6,6 +6,7 @@ lacks a mark, gets it at its end.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,18 @@ def filled(text: str, blocks: Mapping[str, str]) -> str:
 def write_page(path: Path, blocks: Mapping[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(filled(path.read_text(encoding="utf-8") if path.is_file() else "", blocks), encoding="utf-8")
+
+
+def write_results(path: Path, found: Mapping[str, Any], blocks: Mapping[str, str]) -> None:
+    """The page, and everything that was measured as JSON beside it."""
+    write_page(path, blocks)
+    path.with_suffix(".json").write_text(json.dumps(rounded(dict(found)), indent=1) + "\n", encoding="utf-8")
+
+
+def no_motion(data: Path) -> str:
+    """What is said of a folder that lacks a split of the motion; nothing of one that has them all."""
+    absent = next((data / split for split in ("train", "val", "test") if not (data / split).is_dir()), None)
+    return f"error: no folder {absent}: --data wants train, val and test of AMASS-layout npz\n" if absent else ""
 
 
 def rounded(value: Any) -> Any:

@@ -7,13 +7,15 @@ the mean body with zero root, so that what tokens cannot speak of (orientation, 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from card.networks import descend, keep
 from confidence.people import People
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -102,20 +104,16 @@ def trained(lifter: Lifter, people: People, body: Body, recipe: Recipe, folder: 
     optimizer = adamw(learnt, lr=recipe.lr, weight_decay=1e-4)
     schedule = cosine(optimizer, steps=recipe.steps, warmup=min(50, recipe.steps))
     generator = torch.Generator().manual_seed(recipe.seed)
-    with torch.enable_grad():
-        for _ in range(recipe.steps):
+
+    def losses() -> Iterator[Float[Tensor, ""]]:
+        while True:
             rows = torch.randint(len(people.rotations), (recipe.batch_size,), generator=generator)
             batch = People(people.rotations[rows], people.keypoints[rows], people.clip[rows.numpy()])
             said = lifter.train()(as_found(batch.keypoints, generator))
-            loss_of(said, batch, body, lifter.model, recipe).backward()
-            nn.utils.clip_grad_norm_(learnt.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad(set_to_none=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    part = place.with_suffix(".part")
-    save_file({name: value.contiguous().clone() for name, value in lifter.state_dict().items()}, part)
-    part.replace(place)
+            yield loss_of(said, batch, body, lifter.model, recipe)
+
+    descend(learnt, losses(), optimizer, schedule, steps=recipe.steps)
+    keep(lifter, place)
     return lifter.eval()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from confidence.lifters import MOVING
-from confidence.ways import Answers, entropy, mirrored, token_samples
+from confidence.ways import Answers, entropy, token_samples
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -22,6 +22,7 @@ from tokenhmr.models.tokenhmr import TokenHMR
 from tokenhmr.rotations import mirror_matrix
 from tokenhmr.structs import Batch, Pose, normalise
 from tokenhmr.synthesis import synthesize
+from tokenhmr.training.motion import mirror_body
 
 SEED = 707
 MOST, LONGEST = 2, 9.0  # occluders in a picture; pixels of blur
@@ -63,7 +64,7 @@ def seen_joints(pose: Pose, body: Body) -> Float[Tensor, "row moving 3"]:
 def unmirrored(pose: Pose) -> Pose:
     """What was said of a mirrored picture, for the picture."""
     hands = mirror_matrix(pose.body[:, [22, 21]])
-    turned = torch.cat([mirrored(pose.body[:, :21]), hands], dim=1)
+    turned = torch.cat([mirror_body(pose.body[:, :21]), hands], dim=1)
     return Pose(global_orient=mirror_matrix(pose.global_orient), body=turned, betas=pose.betas)
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from tokenhmr.body import Body
 from tokenhmr.evaluation.tokenizer_prior import turned
 from tokenhmr.models.tokenizer import PoseTokenizer
-from tokenhmr.rotations import mirror_matrix
-from tokenhmr.skeleton import BODY_JOINTS, JOINTS44, flip_permutation
+from tokenhmr.skeleton import JOINTS44, flip_permutation
 from tokenhmr.training.lifting import as_found
+from tokenhmr.training.motion import mirror_body
 
 CHUNK = 256
 CHANCE = "answer turned by chance"
@@ -77,10 +77,6 @@ def entropy(logits: Float[Tensor, "row token code"]) -> Float[Tensor, "row movin
     return mean[:, None].expand(-1, len(MOVING)) / 1000  # the unit that the tables expect; only its order counts
 
 
-def mirrored(body_pose: Float[Tensor, "row 21 3 3"]) -> Float[Tensor, "row 21 3 3"]:
-    return mirror_matrix(body_pose[:, list(flip_permutation(BODY_JOINTS))])
-
-
 def shaken(
     lifter: Lifter, points: Float[Tensor, "row 44 2"], body: Body, samples: int, generator: torch.Generator
 ) -> Float[Tensor, "row sample moving 3"]:
@@ -91,7 +87,7 @@ def shaken(
         if number % 2:
             moved = moved[:, list(flip_permutation(JOINTS44))] * moved.new_tensor([-1.0, 1.0])
         pose = lifter(moved).body
-        found.append(moving_joints(mirrored(pose) if number % 2 else pose, body))
+        found.append(moving_joints(mirror_body(pose) if number % 2 else pose, body))
     return torch.stack(found, dim=1)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from tokenhmr.data.mocap import recording_of
 from tokenhmr.skeleton import JOINTS44, SMPL_JOINTS
 
 
@@ -47,7 +48,7 @@ _SHAPES = {
 }
 _FLAGS = ("has_pose", "has_betas", "trusted")
 _NAMES = ("key", "dataset")
-_LENT = re.compile(r"(?P<clip>.+?)(_p\d+)?:\d+")  # clip, piece and frame of a synthetic picture's pose
+_LENT = re.compile(r"(?P<clip>.+):\d+")  # clip and frame of a synthetic picture's pose
 GENDERS = ("neutral", "male", "female")
 
 
@@ -113,7 +114,7 @@ def _array(name: str, value: Any, shape: tuple[int, ...]) -> Float32[np.ndarray,
 def _track(fields: dict[str, Any]) -> str:
     """Said by the row or, in synthetic pictures, the clip of motion that lent the pose, whichever piece of it it was."""
     lent = _LENT.fullmatch(str(fields.get("motion", "")))
-    said = fields.get("track") or ("" if lent is None else lent["clip"])
+    said = fields.get("track") or ("" if lent is None else recording_of(lent["clip"]))
     if not isinstance(said, str):
         raise ValueError(f"track is {said!r}, it should be text")
     return said

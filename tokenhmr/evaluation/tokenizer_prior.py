@@ -24,12 +24,6 @@ def count_codes(index: Int[Tensor, "pose token"], codes: int) -> Float[Tensor, "
     return torch.bincount(place.flatten(), minlength=tokens * codes).view(tokens, codes).double()
 
 
-def perplexity(count: Float[Tensor, "*batch code"]) -> Float[Tensor, "*batch"]:
-    """exp of the entropy of relative frequencies: how many equally frequent codes would be as hard to guess."""
-    share = count.double() / count.double().sum(dim=-1, keepdim=True)
-    return (-torch.special.xlogy(share, share).sum(dim=-1)).exp()
-
-
 def coded_bits(
     index: Int[Tensor, "pose token"], learnt: Float[Tensor, "token code"], *, prior: float = 0.5
 ) -> Float[Tensor, " pose"]:

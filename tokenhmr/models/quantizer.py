@@ -124,8 +124,12 @@ class NearestCode(AbstractQuantizer):
         return chosen
 
 
+def perplexity(count: Float[Tensor, "*batch code"]) -> Float[Tensor, "*batch"]:
+    """exp of the entropy of relative frequencies: how many equally frequent codes would be as hard to guess."""
+    share = count.double() / count.double().sum(dim=-1, keepdim=True).clamp_min(1e-12)
+    return (-torch.special.xlogy(share, share).sum(dim=-1)).exp()
+
+
 def code_use(count: Float[Tensor, " code"]) -> dict[str, float]:
     """From how often each code was used: the share of the codebook that is hit, and the perplexity over all tokens."""
-    share = count.double() / count.double().sum().clamp_min(1e-12)
-    entropy = -(share * share.clamp_min(1e-12).log()).sum()
-    return {"codes_hit": float((count > 0).double().mean()), "perplexity": float(entropy.exp())}
+    return {"codes_hit": float((count > 0).double().mean()), "perplexity": float(perplexity(count))}

@@ -40,13 +40,17 @@ def add_part_noise(six: Float[Tensor, "batch 21 6"], level: float, generator: to
     return six + amount[:, None, None] * masks[part][:, :, None]
 
 
+def mirror_body(rotations: Float[Tensor, "*batch 21 3 3"]) -> Float[Tensor, "*batch 21 3 3"]:
+    """The mirror images of poses: rotations relative to the parent joint, SMPL joints 1 to 21."""
+    return mirror_matrix(rotations[..., list(flip_permutation(BODY_JOINTS)), :, :])
+
+
 def mirror_some(
     rotations: Float[Tensor, "batch 21 3 3"], share: float, generator: torch.Generator
 ) -> Float[Tensor, "batch 21 3 3"]:
     """Each pose is exchanged for its mirror image with probability ``share``."""
     chosen = torch.rand(len(rotations), generator=generator) < share
-    mirrored = mirror_matrix(rotations[:, list(flip_permutation(BODY_JOINTS))])
-    return torch.where(chosen[:, None, None, None], mirrored, rotations)
+    return torch.where(chosen[:, None, None, None], mirror_body(rotations), rotations)
 
 
 def mix_parts(
