@@ -12,21 +12,19 @@ import cv2
 import numpy as np
 import roma
 import torch
-from jaxtyping import Float32
 
 from tokenhmr.body import Body, load_body
-from tokenhmr.render.rasterize import extent
 from tokenhmr.structs import Pose
+from tokenhmr.synthesis.company import MOST, gather
 from tokenhmr.synthesis.labels import Person, exact, pseudo
 from tokenhmr.synthesis.picture import Dressed, Shot, photograph
 from tokenhmr.synthesis.poses import MotionPoses, Poses, read_poses, sample_key_poses
-from tokenhmr.synthesis.scene import View, sample_camera, sample_light, sample_view
+from tokenhmr.synthesis.scene import sample_camera, sample_light, sample_view
 from tokenhmr.synthesis.wardrobe import Tailor, dress, measure
 
 SPLITS = ("train", "val", "test")
 CHUNK = 32  # people skinned at once; fixed, since the rounding of a matrix product depends on its size
 BETA_LIMIT = 2.5
-COMPANY = 0.15  # share of pictures with a second person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +78,13 @@ def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
             camera=camera,
         )
         own = (vertices + camera.translation).astype(np.float32)
-        # Whoever keeps company is a neighbour in the chunk, in other clothes.
-        other = posed.vertices[(row + 1) % CHUNK].numpy()
+        # Whoever keeps company is a neighbour in the chunk, in other clothes, turned from the neighbour's camera to this one.
+        near = [(row + step) % CHUNK for step in range(1, MOST + 1)]
+        turns = [views[row].world_to_camera @ views[n].world_to_camera.T for n in near]
+        others = [posed.vertices[n].numpy() @ turn.T.astype(np.float32) for n, turn in zip(near, turns, strict=True)]
         shot = Shot(
             person=Dressed(vertices=own, look=dress(tailor, generator)),
-            company=_company(own, other, views[row], tailor, generator),
+            company=gather(own, others, views[row], tailor, generator),
             camera=camera,
             view=views[row],
             light=sample_light(views[row], generator),
@@ -107,26 +107,6 @@ def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
             )
         )
     return samples
-
-
-def _company(
-    person: Float32[np.ndarray, "vertex 3"],
-    other: Float32[np.ndarray, "vertex 3"],
-    view: View,
-    tailor: Tailor,
-    generator: np.random.Generator,
-) -> tuple[Dressed, ...]:
-    """Now and then somebody else on the same ground, beside and mostly behind the person."""
-    if generator.random() >= COMPANY:
-        return ()
-    aside = generator.choice((-1, 1)) * generator.uniform(0.3, 1.3)
-    behind = generator.uniform(0.2, 3.0) if generator.random() < 0.75 else -generator.uniform(0.2, 0.7)
-    low, high = extent(person)
-    middle = (low + high) / 2
-    place = other + middle + np.array([aside * (1 + max(behind, 0) / 3), 0, behind])
-    up = view.up
-    place = place + up * ((person @ up).min() - (place @ up).min())
-    return (Dressed(vertices=place.astype(np.float32), look=dress(tailor, generator)),)
 
 
 def _seed(order: Order, number: int, use: str) -> np.random.SeedSequence:
