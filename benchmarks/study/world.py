@@ -24,10 +24,11 @@ from tokenhmr.data.mocap import recording_of
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.structs import Pose
 from tokenhmr.synthesis.labels import box_of
-from tokenhmr.synthesis.picture import Dressed, Shot, photograph
+from tokenhmr.synthesis.people import clothe, figures_of
+from tokenhmr.synthesis.picture import Shot, photograph
 from tokenhmr.synthesis.poses import MotionPoses, Poses, read_poses, sample_key_poses
 from tokenhmr.synthesis.scene import PICTURE, View, sample_camera, sample_light
-from tokenhmr.synthesis.wardrobe import Tailor, dress, measure
+from tokenhmr.synthesis.wardrobe import Tailor, measure
 
 from .design import DISTANCES
 
@@ -93,12 +94,13 @@ def make_people(
     pose = _pose(drawn, [view for view, _ in views], generator)
     with torch.inference_mode():
         posed = wardrobe.body(pose)
+        figures = figures_of(wardrobe.body, pose, posed)
     rows, crops = [], []
     for row in range(count):
-        vertices, joints = posed.vertices[row].contiguous().numpy(), posed.joints[row].numpy()
+        vertices, joints = figures[row].vertices, posed.joints[row].numpy()
         view, distance = views[row]
         camera = sample_camera(vertices, joints, generator, distances=(distance, distance), cropped=0.0)
-        person = Dressed(vertices=(vertices + camera.translation).astype(np.float32), look=dress(wardrobe.tailor, generator))
+        person = clothe(figures[row].moved(camera.translation), view.up, wardrobe.tailor, generator)
         shot = Shot(person=person, company=(), camera=camera, view=view, light=sample_light(view, generator))
         photo = photograph(shot, wardrobe.faces, wardrobe.tailor, generator)
         center, size = box_of(camera.project(vertices))

@@ -17,10 +17,11 @@ from tokenhmr.body import Body, load_body
 from tokenhmr.structs import Pose
 from tokenhmr.synthesis.company import MOST, gather
 from tokenhmr.synthesis.labels import Person, exact, pseudo
-from tokenhmr.synthesis.picture import Dressed, Shot, photograph
+from tokenhmr.synthesis.people import clothe, figures_of
+from tokenhmr.synthesis.picture import Shot, photograph
 from tokenhmr.synthesis.poses import MotionPoses, Poses, read_poses, sample_key_poses
 from tokenhmr.synthesis.scene import sample_camera, sample_light, sample_view
-from tokenhmr.synthesis.wardrobe import Tailor, dress, measure
+from tokenhmr.synthesis.wardrobe import Tailor, measure
 
 SPLITS = ("train", "val", "test")
 CHUNK = 32  # people skinned at once; fixed, since the rounding of a matrix product depends on its size
@@ -63,10 +64,12 @@ def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
     full, betas = np.round(full, 5), np.round(betas, 5)
     matrices = roma.rotvec_to_rotmat(torch.from_numpy(full)).float()
     with torch.inference_mode():
-        posed = body(Pose(global_orient=matrices[:, 0], body=matrices[:, 1:], betas=torch.from_numpy(betas)))
+        pose = Pose(global_orient=matrices[:, 0], body=matrices[:, 1:], betas=torch.from_numpy(betas))
+        posed = body(pose)
+        figures = figures_of(body, pose, posed)
     samples: list[Sample] = []
     for row, (index, generator) in enumerate(zip(indices[:limit], generators, strict=False)):
-        vertices, joints = posed.vertices[row].contiguous().numpy(), posed.joints[row].numpy()
+        vertices, joints = figures[row].vertices, posed.joints[row].numpy()
         camera = sample_camera(vertices, joints, generator)
         person = Person(
             key=f"synthetic-{order.split}-{index:08d}",
@@ -77,13 +80,12 @@ def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
             joints=joints,
             camera=camera,
         )
-        own = (vertices + camera.translation).astype(np.float32)
+        own = figures[row].moved(camera.translation)
         # Whoever keeps company is a neighbour in the chunk, in other clothes, turned from the neighbour's camera to this one.
         near = [(row + step) % CHUNK for step in range(1, MOST + 1)]
-        turns = [views[row].world_to_camera @ views[n].world_to_camera.T for n in near]
-        others = [posed.vertices[n].numpy() @ turn.T.astype(np.float32) for n, turn in zip(near, turns, strict=True)]
+        others = [figures[n].turned(views[row].world_to_camera @ views[n].world_to_camera.T) for n in near]
         shot = Shot(
-            person=Dressed(vertices=own, look=dress(tailor, generator)),
+            person=clothe(own, views[row].up, tailor, generator),
             company=gather(own, others, views[row], tailor, generator),
             camera=camera,
             view=views[row],

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32
 
 from tokenhmr.render.rasterize import extent
-from tokenhmr.synthesis.picture import Dressed
+from tokenhmr.synthesis.people import Dressed, Figure, clothe
 from tokenhmr.synthesis.scene import View
-from tokenhmr.synthesis.wardrobe import Tailor, dress
+from tokenhmr.synthesis.wardrobe import Tailor
 
 # How many others there are in what share of the pictures; who is before the person; metres.
 _SHARE = (0.70, 0.17, 0.08, 0.05)
@@ -17,8 +16,8 @@ _BEFORE = 0.35
 
 
 def gather(
-    person: Float32[np.ndarray, "vertex 3"],  # camera axes, in place
-    others: list[Float32[np.ndarray, "vertex 3"]],  # ``MOST`` bodies, upright in the same camera's axes
+    person: Figure,  # in place
+    others: list[Figure],  # ``MOST`` bodies, upright in the same camera's axes
     view: View,
     tailor: Tailor,
     generator: np.random.Generator,
@@ -27,7 +26,7 @@ def gather(
     count = int(generator.choice(len(_SHARE), p=_SHARE))
     if not count:
         return ()
-    low, high = extent(person)
+    low, high = extent(person.vertices)
     middle, up = (low + high) / 2, view.up
     distance = float(middle[2])
     right = np.cross(up, [0.0, 0.0, 1.0])
@@ -44,8 +43,8 @@ def gather(
             deep = generator.uniform(0.0, 0.5) if generator.random() < 0.4 else generator.uniform(0.5, 4.0)
             aside = generator.uniform(0.3, 0.9) * (1 + deep / distance)
         side = -side if generator.random() < 0.7 else side
-        place = other + middle + right * side * aside + away * deep
-        place = place + up * ((person @ up).min() - (place @ up).min())
-        if float(place[:, 2].min()) > 0.4:  # else the camera would be among their limbs
-            company.append(Dressed(vertices=place.astype(np.float32), look=dress(tailor, generator)))
+        place = other.moved(middle + right * side * aside + away * deep)
+        place = place.moved(up * ((person.vertices @ up).min() - (place.vertices @ up).min()))
+        if float(place.vertices[:, 2].min()) > 0.4:  # else the camera would be among their limbs
+            company.append(clothe(place, up, tailor, generator))
     return tuple(company)

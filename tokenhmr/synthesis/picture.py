@@ -13,19 +13,12 @@ from tokenhmr.synthesis.backgrounds import background
 from tokenhmr.synthesis.kernels import paint, vertex_normals
 from tokenhmr.synthesis.lamp import LampView, lay_floor, lit, see_from_lamp
 from tokenhmr.synthesis.lens import expose, hide
+from tokenhmr.synthesis.people import Dressed
 from tokenhmr.synthesis.scene import PICTURE, Camera, Light, View
 from tokenhmr.synthesis.wardrobe import Look, Tailor
 
 # Values of the mask: body in sight, body behind something.
 VISIBLE, HIDDEN = 255, 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dressed:
-    """A body in its place, and what it wears."""
-
-    vertices: Float32[np.ndarray, "vertex 3"]  # metres, camera axes, translation added
-    look: Look
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +45,8 @@ def photograph(shot: Shot, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, g
     """Take the picture."""
     picture, name = background(generator, PICTURE)
     bare = shot.person.vertices
-    person = _put_on(shot.person, faces, shot.light)
-    everybody = [person, *(_put_on(someone, faces, shot.light) for someone in shot.company)]
+    person = _put_on(shot.person, faces, tailor, shot.light)
+    everybody = [person, *(_put_on(someone, faces, tailor, shot.light) for someone in shot.company)]
     if generator.random() < 0.45:
         floor = float((bare @ shot.view.up.astype(np.float32)).min())
         lay_floor(picture, floor, shot.view, shot.camera, shot.light, person.lamp, generator)
@@ -63,7 +56,7 @@ def photograph(shot: Shot, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, g
     # The farthest first: whoever comes later hides those before.
     hidden = np.zeros_like(body)
     for someone in sorted(everybody, key=lambda one: -one.depth):
-        cover = _paint(picture, someone, shot, faces, tailor)
+        cover = _paint(picture, someone, shot)
         if someone.depth < person.depth:
             hidden |= cover
     mask = np.where(body, VISIBLE, 0).astype(np.uint8)
@@ -75,22 +68,33 @@ def photograph(shot: Shot, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, g
 
 @dataclass(frozen=True, kw_only=True)
 class _Clothed:
-    """A body with the thickness of its clothes, and its lamp."""
+    """A body with the thickness of its clothes and all that hangs on it, and its lamp."""
 
     vertices: Float32[np.ndarray, "vertex 3"]
     normals: Float32[np.ndarray, "vertex 3"]
+    faces: Int32[np.ndarray, "face 3"]  # with the insides of sheets
+    uv: Float32[np.ndarray, "vertex 2"]
+    tint: Float32[np.ndarray, "vertex 3"]
+    covers: Float32[np.ndarray, "vertex layer"]
     lamp: LampView
     look: Look
     depth: float  # metres, of the middle
 
 
-def _put_on(someone: Dressed, faces: Int32[np.ndarray, "face 3"], light: Light) -> _Clothed:
-    vertices = someone.vertices + vertex_normals(someone.vertices, faces) * someone.look.thick[:, None]
+def _put_on(someone: Dressed, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, light: Light) -> _Clothed:
+    look, extra, count = someone.look, someone.extra, len(someone.vertices)
+    vertices = someone.vertices + vertex_normals(someone.vertices, faces) * look.thick[:, None]
+    vertices = np.concatenate([vertices, extra.vertices])
+    outer = np.concatenate([faces, extra.faces + np.int32(count)])
     return _Clothed(
         vertices=vertices,
-        normals=vertex_normals(vertices, faces),
-        lamp=see_from_lamp(vertices, faces, light),
-        look=someone.look,
+        normals=vertex_normals(vertices, outer),
+        faces=np.concatenate([outer, extra.inside + np.int32(count)]),
+        uv=np.concatenate([tailor.uv, extra.uv]),
+        tint=np.concatenate([look.tint, np.ones_like(extra.vertices)]),
+        covers=np.concatenate([look.covers, extra.covers]),
+        lamp=see_from_lamp(vertices, outer, light),
+        look=look,
         depth=float(vertices[:, 2].mean()),
     )
 
@@ -99,8 +103,6 @@ def _paint(
     picture: Float32[np.ndarray, "height width 3"],
     someone: _Clothed,
     shot: Shot,
-    faces: Int32[np.ndarray, "face 3"],
-    tailor: Tailor,
 ) -> Bool[np.ndarray, "height width"]:
     """Draw a clothed body in place, two by two samples a pixel, only in the window that it touches; true where it is."""
     camera, look, light = shot.camera, someone.look, shot.light
@@ -112,18 +114,19 @@ def _paint(
         return cover
     fragments = rasterize(
         someone.vertices,
-        faces,
+        someone.faces,
         focal=2 * camera.focal,
         center=(2 * (camera.center[0] - left), 2 * (camera.center[1] - top)),
         width=2 * (right - left),
         height=2 * (bottom - top),
         both_sides=False,
     )
-    attributes = np.concatenate([tailor.uv, look.tint, lit(someone.vertices, someone.lamp)[:, None], look.covers], axis=1)
+    bright = lit(someone.vertices, someone.lamp)[:, None]
+    attributes = np.concatenate([someone.uv, someone.tint, bright, someone.covers], axis=1)
     paint(
         fragments.face,
         fragments.bary,
-        faces,
+        someone.faces,
         someone.normals,
         attributes.astype(np.float32),
         look.textures,
