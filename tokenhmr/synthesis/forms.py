@@ -25,7 +25,7 @@ class Extra:
 class Sheet:
     """Rings of points of one material: a tube where they close, a strip where they do not."""
 
-    points: Float[np.ndarray, "ring sector 3"]  # metres; sectors run so that (to the next ring) x (along the ring) points outwards
+    points: Float[np.ndarray, "ring sector 3"]  # metres; (to the next ring) x (to the next sector): out
     layer: int  # its material
     closed: bool = True  # the last sector meets the first
     thin: bool = False  # seen from inside too

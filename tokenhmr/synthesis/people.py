@@ -24,9 +24,7 @@ class Figure:
     def moved(self, by: Float[np.ndarray, " 3"]) -> Figure:
         """The same body elsewhere."""
         step = by.astype(np.float64)
-        return replace(
-            self, vertices=(self.vertices + step).astype(np.float32), joints=(self.joints + step).astype(np.float32)
-        )
+        return replace(self, vertices=(self.vertices + step).astype(np.float32), joints=(self.joints + step).astype(np.float32))
 
     def turned(self, by: Float[np.ndarray, "3 3"]) -> Figure:
         """The same body in other axes."""
