@@ -19,7 +19,8 @@ from tokenhmr.synthesis.kernels import LAYERS as FIRST_LAYER
 from tokenhmr.synthesis.kernels import TEXELS, paint, paint_floor
 from tokenhmr.synthesis.poses import read_poses
 from tokenhmr.synthesis.scene import FRAME, MARGIN, sample_camera, sample_view
-from tokenhmr.synthesis.wardrobe import LAYERS, dress, measure
+from tokenhmr.synthesis.tailor import LAYERS, measure
+from tokenhmr.synthesis.wardrobe import dress
 
 
 @pytest.fixture(scope="module")

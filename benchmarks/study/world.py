@@ -23,12 +23,13 @@ from tokenhmr.data.crop import crop, crop_matrix, square_side, to_crop
 from tokenhmr.data.mocap import recording_of
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.structs import Pose
+from tokenhmr.synthesis.figure import figures_of
 from tokenhmr.synthesis.labels import box_of
-from tokenhmr.synthesis.people import clothe, figures_of
+from tokenhmr.synthesis.people import clothe
 from tokenhmr.synthesis.picture import Shot, photograph
 from tokenhmr.synthesis.poses import MotionPoses, Poses, read_poses, sample_key_poses
 from tokenhmr.synthesis.scene import PICTURE, View, sample_camera, sample_light
-from tokenhmr.synthesis.wardrobe import Tailor, measure
+from tokenhmr.synthesis.tailor import Tailor, measure
 
 from .design import DISTANCES
 

@@ -16,12 +16,13 @@ import torch
 from tokenhmr.body import Body, load_body
 from tokenhmr.structs import Pose
 from tokenhmr.synthesis.company import MOST, gather
+from tokenhmr.synthesis.figure import figures_of
 from tokenhmr.synthesis.labels import Person, exact, pseudo
-from tokenhmr.synthesis.people import clothe, figures_of
+from tokenhmr.synthesis.people import clothe
 from tokenhmr.synthesis.picture import Shot, photograph
 from tokenhmr.synthesis.poses import MotionPoses, Poses, read_poses, sample_key_poses
 from tokenhmr.synthesis.scene import sample_camera, sample_light, sample_view
-from tokenhmr.synthesis.wardrobe import Tailor, measure
+from tokenhmr.synthesis.tailor import Tailor, measure
 
 SPLITS = ("train", "val", "test")
 CHUNK = 32  # people skinned at once; fixed, since the rounding of a matrix product depends on its size

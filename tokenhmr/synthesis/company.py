@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tokenhmr.render.rasterize import extent
-from tokenhmr.synthesis.people import Dressed, Figure, clothe
+from tokenhmr.synthesis.figure import Figure
+from tokenhmr.synthesis.people import Dressed, clothe
 from tokenhmr.synthesis.scene import View
-from tokenhmr.synthesis.wardrobe import Tailor
+from tokenhmr.synthesis.tailor import Tailor
 
 # How many others there are in what share of the pictures; who is before the person; metres.
 _SHARE = (0.70, 0.17, 0.08, 0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import cv2
@@ -36,13 +37,13 @@ _SCENERY = np.array(
 _HAIR_SHARE = (0.34, 0.22, 0.14, 0.1, 0.08, 0.05, 0.07)
 
 
-def skin_colour(generator: np.random.Generator) -> Colour:
-    """Anywhere on the scale, evenly, with a little blood and sun."""
+def skin_colour(generator: np.random.Generator) -> tuple[Colour, int]:
+    """Anywhere on the scale, evenly, with a little blood and sun; and the nearest of the ten shades, 1 to 10."""
     place = generator.uniform(0, len(_SKIN) - 1)
     low = min(int(place), len(_SKIN) - 2)
     shade = _SKIN[low] + (place - low) * (_SKIN[low + 1] - _SKIN[low])
     warm = generator.normal([0.02, 0, -0.02], 0.02)
-    return np.clip(shade * _BRIGHTEST + warm + 0.02, 0.03, 0.9) ** 2
+    return np.clip(shade * _BRIGHTEST + warm + 0.02, 0.03, 0.9) ** 2, 1 + round(place)
 
 
 def hair_colour(generator: np.random.Generator) -> Colour:
@@ -100,33 +101,112 @@ def _threads() -> Float[np.ndarray, "side side 1"]:
 
 
 def weave(
-    colour: Colour, generator: np.random.Generator, *, plain: bool, contrast: float = 0.16
+    colour: Colour, generator: np.random.Generator, *, plain: bool, contrast: float = 0.16, pattern: str | None = None
 ) -> Float[np.ndarray, "64 64 3"]:
-    """A square of cloth: plain, striped, checked, dotted or blotched, with folds and threads."""
+    """A square of cloth with folds and threads: plain, with a pattern drawn by lot, or with one of ``PATTERNS``."""
     folds = _folds(int(generator.choice((4, 8, 16))))[generator.integers(24)]
     weight = np.exp(contrast * (folds + 0.25 * _threads()))
     cloth = colour.astype(np.float32)
-    if not plain and generator.random() < 0.38:
-        cloth = cloth + (dye(generator) - colour).astype(np.float32) * _pattern(generator)[..., None]
+    if pattern is None and not plain and generator.random() < 0.42:
+        pattern = str(generator.choice(list(PATTERNS), p=_PATTERN_SHARE))
+    if pattern is not None:
+        for amount in PATTERNS[pattern](generator):
+            other = dye(generator).astype(np.float32)
+            cloth = cloth + (other - cloth) * amount[..., None]
     return np.clip(cloth * weight, 0.003, 1)
+
+
+def denim(generator: np.random.Generator) -> Float[np.ndarray, "64 64 3"]:
+    """Blue or black cotton, worn pale in places, with the slant of its twill."""
+    blue = np.array([0.16, 0.25, 0.42]) * generator.uniform(0.5, 1.7)
+    colour = blue if generator.random() < 0.8 else np.full(3, generator.uniform(0.06, 0.4))
+    worn = np.clip(0.4 * _folds(4)[generator.integers(24)] + 0.25 * _folds(16)[generator.integers(24)], -0.6, 0.6)
+    twill = 0.06 * (((_ROW + _COLUMN) % 4) < 2)[..., None] + 0.1 * _threads()
+    pale = np.clip(colour + (np.array([0.62, 0.68, 0.76]) - colour) * np.clip(worn, 0, 1) * generator.uniform(0.2, 1.0), 0, 1)
+    return np.clip(pale**2 * np.exp(0.35 * worn + twill - 0.05), 0.003, 1).astype(np.float32)
 
 
 _ROW, _COLUMN = np.mgrid[:TEXELS, :TEXELS]
 
 
-def _pattern(generator: np.random.Generator) -> Float[np.ndarray, "64 64"]:
-    """Where the second colour goes, 0 to 1; periods divide the texture's side."""
+Amount = Float[np.ndarray, "64 64"]
+
+
+def _period(generator: np.random.Generator) -> tuple[int, float]:
     period = int(generator.choice((4, 8, 16, 32)))
-    width = generator.uniform(0.2, 0.6) * period
-    kind = generator.choice(5, p=(0.32, 0.14, 0.3, 0.12, 0.12))
-    across, along = (_ROW % period) < width, (_COLUMN % period) < width
-    if kind == 0:
-        return across.astype(np.float32)
-    if kind == 1:
-        return along.astype(np.float32)
-    if kind == 2:
-        return (across * 0.5 + along * 0.5).astype(np.float32)
-    if kind == 3:
-        middle = period / 2
-        return (np.hypot(_ROW % period - middle, _COLUMN % period - middle) < width / 2).astype(np.float32)
-    return (_folds(int(generator.choice((8, 16))))[generator.integers(24), ..., 0] > 0.5).astype(np.float32)
+    return period, float(generator.uniform(0.2, 0.6) * period)
+
+
+def _rings(generator: np.random.Generator) -> list[Amount]:
+    period, width = _period(generator)
+    return [((_ROW % period) < width).astype(np.float32)]
+
+
+def _pinstripes(generator: np.random.Generator) -> list[Amount]:
+    period, width = _period(generator)
+    return [((_COLUMN % period) < width).astype(np.float32)]
+
+
+def _checks(generator: np.random.Generator) -> list[Amount]:
+    period, width = _period(generator)
+    found = [(((_ROW % period) < width) * 0.5 + ((_COLUMN % period) < width) * 0.5).astype(np.float32)]
+    if generator.random() < 0.5:  # a tartan has thin lines of a third colour
+        thin = max(1, period // 8)
+        found.append(
+            0.7 * (((_ROW - period // 2) % period < thin) | ((_COLUMN - period // 2) % period < thin)).astype(np.float32)
+        )
+    return found
+
+
+def _dots(generator: np.random.Generator) -> list[Amount]:
+    period, width = _period(generator)
+    middle = period / 2
+    return [(np.hypot(_ROW % period - middle, _COLUMN % period - middle) < width / 2).astype(np.float32)]
+
+
+def _blotches(generator: np.random.Generator) -> list[Amount]:
+    return [(_folds(int(generator.choice((8, 16))))[generator.integers(24), ..., 0] > 0.5).astype(np.float32)]
+
+
+def _camouflage(generator: np.random.Generator) -> list[Amount]:
+    return [(_folds(8)[generator.integers(24), ..., 0] > edge).astype(np.float32) for edge in (0.1, 0.5, 0.9)]
+
+
+def _flowers(generator: np.random.Generator) -> list[Amount]:
+    petals, hearts, leaves = np.zeros((3, TEXELS, TEXELS), dtype=np.float32)
+    for _ in range(int(generator.integers(5, 14))):
+        row, column = generator.uniform(0, TEXELS, 2)
+        size, count, phase = generator.uniform(3, 8), generator.integers(4, 7), generator.uniform(0, 6)
+        # The shortest way on a texture that repeats.
+        y, x = ((axis - at + TEXELS / 2) % TEXELS - TEXELS / 2 for axis, at in ((_ROW, row), (_COLUMN, column)))
+        away, angle = np.hypot(x, y), np.arctan2(y, x)
+        petals[away < size * (0.65 + 0.35 * np.cos(count * angle + phase))] = 1
+        hearts[away < 0.3 * size] = 1
+        leaves[np.hypot(x - size, 0.4 * y) < 0.4 * size] = 1
+    return [leaves * (1 - petals), petals, hearts]
+
+
+def _letters(generator: np.random.Generator) -> list[Amount]:
+    """Strokes like writing: a few rows of what could be letters."""
+    page = np.zeros((TEXELS, TEXELS), dtype=np.uint8)
+    tall = int(generator.choice((6, 9, 13)))
+    for top in range(2, TEXELS - tall, int(tall * 1.7)):
+        for left in range(2, TEXELS - tall, int(tall * 0.9)):
+            if generator.random() < 0.2:
+                continue
+            for _ in range(int(generator.integers(2, 4))):
+                y, x = top + generator.integers(0, 3, 2) * tall // 2, left + generator.integers(0, 2, 2) * tall // 2
+                cv2.line(page, (int(x[0]), int(y[0])), (int(x[1]), int(y[1])), 1, max(1, tall // 6))
+    return [page.astype(np.float32)]
+
+
+def _fading(generator: np.random.Generator) -> list[Amount]:
+    """From one colour to another and back."""
+    return [(0.5 + 0.5 * np.cos((_ROW + generator.integers(TEXELS)) * 2 * np.pi / TEXELS)).astype(np.float32)]
+
+
+PATTERNS: dict[str, Callable[[np.random.Generator], list[Amount]]] = {
+    "rings": _rings, "pinstripes": _pinstripes, "checks": _checks, "dots": _dots, "blotches": _blotches,
+    "camouflage": _camouflage, "flowers": _flowers, "letters": _letters, "fading": _fading,
+}  # fmt: skip
+_PATTERN_SHARE = (0.22, 0.1, 0.22, 0.08, 0.08, 0.07, 0.12, 0.06, 0.05)

@@ -15,7 +15,8 @@ from tokenhmr.synthesis.lamp import LampView, lay_floor, lit, see_from_lamp
 from tokenhmr.synthesis.lens import expose, hide
 from tokenhmr.synthesis.people import Dressed
 from tokenhmr.synthesis.scene import PICTURE, Camera, Light, View
-from tokenhmr.synthesis.wardrobe import Look, Tailor
+from tokenhmr.synthesis.tailor import Tailor
+from tokenhmr.synthesis.wardrobe import Look
 
 # Values of the mask: body in sight, body behind something.
 VISIBLE, HIDDEN = 255, 128
