@@ -130,12 +130,12 @@ class Batch(TensorRecord):
 class JointBatch(Batch):
     """A batch of which the model is shown joints in place of pictures."""
 
-    points: Float[Tensor, "batch 44 2"]  # crop coordinates, with the errors of a locator
+    places: Float[Tensor, "batch 44 3"]  # crop coordinates with the errors of a locator, and how sure it would be of each
 
     @property
-    def inputs(self) -> Float[Tensor, "batch 44 2"]:
+    def inputs(self) -> Float[Tensor, "batch 44 3"]:
         """What the lifter reads."""
-        return self.points
+        return self.places
 
 
 @dataclass(frozen=True, kw_only=True)

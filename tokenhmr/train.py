@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from tokenhmr.body import Body, load_body
-from tokenhmr.data.batches import held_out_batches, train_batches
+from tokenhmr.data.batches import held_out_batches
 from tokenhmr.data.sources import Source, read_data_list
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.image import mean_pose_baseline, means, metric_sums
@@ -27,6 +27,7 @@ from tokenhmr.synthesis import synthesize
 from tokenhmr.training.best import Best
 from tokenhmr.training.claim import claimed
 from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace
+from tokenhmr.training.drawn import read_training
 from tokenhmr.training.lifting import JointBatches, Lifter
 from tokenhmr.training.memory import compile_blocks, recompute_blocks
 from tokenhmr.training.pictures import code_chart, predict, prediction_grid
@@ -202,6 +203,8 @@ def check(config: DictConfig, *, processes: int) -> None:
     """What can be known to be wrong before anything is read; ``ValueError``."""
     if config.learn_from not in LEARN_FROM:
         raise ValueError(f"learn_from is one of {', '.join(LEARN_FROM)}, not {config.learn_from}")
+    if config.joints is not None and config.learn_from != "joints":
+        raise ValueError("joints names people without pictures: nothing but learn_from=joints learns from them")
     if config.batch_size % (processes * config.accumulate):
         raise ValueError(
             f"a batch of {config.batch_size} cannot be shared equally by {processes} processes"
@@ -239,9 +242,9 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
     model, optimizer = prepare(accelerator, learner_of(config, plain), optimizer)
     average.to(accelerator.device)
     begun = start * config.accumulate
-    batches = train_batches(
-        sources=pictures.train, augmentation=instantiate(config.augmentation), batch_size=share, seed=config.seed,
-        rank=rank, world=world, workers=config.workers, start=begun,
+    batches = read_training(
+        sources=pictures.train, joints=config.joints, augmentation=instantiate(config.augmentation), batch_size=share,
+        seed=config.seed, rank=rank, world=world, workers=config.workers, start=begun,
     )  # fmt: skip
     folder_of_best = folder / "best"
     best = Best(

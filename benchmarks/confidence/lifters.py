@@ -109,7 +109,7 @@ def trained(lifter: Lifter, people: People, body: Body, recipe: Recipe, folder: 
         while True:
             rows = torch.randint(len(people.rotations), (recipe.batch_size,), generator=generator)
             batch = People(people.rotations[rows], people.keypoints[rows], people.clip[rows.numpy()])
-            said = lifter.train()(as_found(batch.keypoints, generator))
+            said = lifter.train()(as_found(batch.keypoints, generator)[..., :2])
             yield loss_of(said, batch, body, lifter.model, recipe)
 
     descend(learnt, losses(), optimizer, schedule, steps=recipe.steps)

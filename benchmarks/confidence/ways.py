@@ -112,7 +112,7 @@ def answers(lifter: Lifter, people: People, body: Body, *, samples: int, degrees
     found, generator = Answers(), torch.Generator().manual_seed(seed)
     for first in range(0, len(people.rotations), CHUNK):
         some = people.part(slice(first, first + CHUNK))
-        points = as_found(some.keypoints, generator)
+        points = as_found(some.keypoints, generator)[..., :2]
         said, truth = lifter(points), moving_joints(some.rotations[:, 1:22], body)
         answer = moving_joints(said.body, body)
         others = {
@@ -130,7 +130,7 @@ def word_nats(lifter: Lifter, people: People, seed: int) -> float:
     generator, found = torch.Generator().manual_seed(seed), []
     for first in range(0, len(people.rotations), CHUNK):
         some = people.part(slice(first, first + CHUNK))
-        said = lifter(as_found(some.keypoints, generator)).logits.log_softmax(dim=-1)
+        said = lifter(as_found(some.keypoints, generator)[..., :2]).logits.log_softmax(dim=-1)
         wanted = lifter.model.tokenizer.encode(some.rotations[:, 1:22])
         found.append(-said.gather(2, wanted[..., None]).mean(dim=(1, 2)))
     return float(torch.cat(found).mean())

@@ -123,6 +123,6 @@ def lifted_rows(
     return StudyBatch(
         image=torch.zeros(batch, 3, 1, 1), keypoints_2d=keypoints, keypoints_3d=torch.cat([joints, one], dim=-1), pose=pose,
         has_pose=known, has_betas=known, trusted=known, box_center=torch.zeros(batch, 2), box_size=torch.ones(batch),
-        image_size=torch.ones(batch, 2), tokens=locator.tokens_at(as_found(keypoints, chance)), focal=1 / side[:, 0, 0],
-        axis=-((low + high) / 2 / side)[:, 0],
+        image_size=torch.ones(batch, 2), tokens=locator.tokens_at(as_found(keypoints, chance)[..., :2]),
+        focal=1 / side[:, 0, 0], axis=-((low + high) / 2 / side)[:, 0],
     )  # fmt: skip

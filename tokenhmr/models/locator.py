@@ -24,7 +24,13 @@ class Located(NamedTuple):
 
     tokens: Float[Tensor, "batch 44 width"]
     points: Float[Tensor, "batch 44 2"]  # crop coordinates
+    spread: Float[Tensor, "batch 44"]  # root mean square distance of where each was looked for from its point: how sure it is
     logits: Float[Tensor, "batch 44 cell"]  # over the cells of the grid
+
+    @property
+    def places(self) -> Float[Tensor, "batch 44 3"]:
+        """Points with their spread: what ``places.PlaceReader`` reads."""
+        return torch.cat([self.points, self.spread[..., None]], dim=-1)
 
 
 def cell_centres(grid: tuple[int, int]) -> Float[Tensor, "cell 2"]:
@@ -55,9 +61,13 @@ class JointLocator(nn.Module):
         """Softmax over the cells for each joint; the mean cell is the place."""
         logits = rearrange(self.score(features), "b n j -> b j n").float()
         share = torch.softmax(logits, dim=-1)
-        points = share @ cell_centres(self.grid).to(share)
+        cells = cell_centres(self.grid).to(share)
+        points = share @ cells
+        # Second moments, less the mean's: the variance over both directions. Its floor keeps the root's slope finite.
+        variance = share @ cells.square().sum(dim=-1) - points.square().sum(dim=-1)
+        spread = variance.clamp_min(1e-6).sqrt()
         seen = self.look(einsum(share.to(features.dtype), features, "b j n, b n c -> b j c"))
-        return Located(tokens=self.tokens_at(points.to(features.dtype)) + seen, points=points, logits=logits)
+        return Located(tokens=self.tokens_at(points.to(features.dtype)) + seen, points=points, spread=spread, logits=logits)
 
     def tokens_at(self, points: Float[Tensor, "batch 44 2"]) -> Float[Tensor, "batch 44 width"]:
         """Tokens of joints at these crop coordinates, of which nothing else is known."""

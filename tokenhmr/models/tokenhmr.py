@@ -16,6 +16,7 @@ from tokenhmr.body import Body
 from tokenhmr.models.locator import JointLocator, cell_centres
 from tokenhmr.models.mixer import TokenClassifier
 from tokenhmr.models.parts import FACING, IDENTITY, MEAN_CAMERA, build_backbone, look
+from tokenhmr.models.places import PlaceReader
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.models.transformer import QueryDecoder
 from tokenhmr.rotations import rows_to_matrix
@@ -88,10 +89,12 @@ class TokenHMR(nn.Module):
         tokenizer: PoseTokenizer,
         body: Body,
         locator: JointLocator | None = None,
+        places: PlaceReader | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.locator = locator
+        self.places = places
         self.decoder = decoder
         self.heads = heads
         self.tokenizer = tokenizer.requires_grad_(False).eval()
@@ -118,25 +121,38 @@ class TokenHMR(nn.Module):
         if self.locator is None:
             return self.answer(features)
         located = self.locator(features)
-        prediction = self.answer(located.tokens)
+        prediction = self.answer(located.tokens, places=located.places)
         cells = cell_centres(self.locator.grid).to(image.device)
         return dataclasses.replace(
             prediction, located=located.points.float(), location_logits=located.logits.float(), cells=cells
         )
 
-    def answer(self, context: Float[Tensor, "batch token width"]) -> Prediction:
-        """From what the decoder reads (features, or joints found on them) to a body."""
-        said = self.heads(self.decoder(context))
+    def answer(
+        self,
+        context: Float[Tensor, "batch token width"],
+        *,
+        places: Float[Tensor, "batch 44 3"] | None = None,
+        body: Body | None = None,
+    ) -> Prediction:
+        """From what the decoder reads (features, or joints found on them) to a body.
+
+        A reader of places reads ``places`` as well; ``body`` stands in for the model's own where fewer vertices will do.
+        """
+        token = self.decoder(context)
+        if self.places is not None:
+            assert places is not None, "a reader of places stands behind a locator"
+            token = token + self.places(places.to(token.dtype))
+        said = self.heads(token)
 
         # Say the pose in words of the codebook, and only the pose.
-        body = self.tokenizer.decode_6d(said.token_logits.softmax(dim=-1))
+        spoken = self.tokenizer.decode_6d(said.token_logits.softmax(dim=-1))
 
         # Geometry stays in float32, autocast or not: bfloat16 moves vertices by about a millimetre.
         with torch.autocast(device_type=context.device.type, enabled=False):
-            residual = torch.cat([said.global_orient.float(), body.float(), said.hands.float()], dim=1)
+            residual = torch.cat([said.global_orient.float(), spoken.float(), said.hands.float()], dim=1)
             rotations = rows_to_matrix(residual + self.heads.mean_pose)
             pose = Pose(global_orient=rotations[:, 0], body=rotations[:, 1:], betas=said.betas.float())
-            posed = self.body(pose)
+            posed = (body or self.body)(pose)
         return Prediction(
             vertices=posed.vertices,
             joints=posed.joints,
@@ -155,18 +171,25 @@ def build_tokenhmr(
     tokenizer: PoseTokenizer,
     body: Body,
     locator: bool = False,  # the decoder reads joints found on the features in place of the features; not in the release
+    places: Mapping[str, Any] | None = None,  # hidden, layers of a reader of all places at once, which needs the locator
 ) -> TokenHMR:
     """The model from plain numbers: what configs/model/*.yaml and config.json say. The mean pose is the tokenizer's.
 
-    An unknown stem is a ``ValueError``; an unknown number is the ``TypeError`` of the constructor that does not know it.
+    An unknown stem, or places without a locator, is a ``ValueError``; an unknown number is the ``TypeError`` of the constructor
+    that does not know it.
     """
+    if places is not None and not locator:
+        raise ValueError("model.places reads where the locator found joints: it needs model.locator=true")
     vit = build_backbone(backbone)
     query = QueryDecoder(context_width=vit.width, **decoder)
     words = TokenClassifier(width=query.width, tokens=tokenizer.tokens, codes=tokenizer.codes, **classifier)
     heads = Heads(classifier=words, width=query.width, shape=body.shape_count, mean_body=tokenizer.mean_pose)
     finder = JointLocator(width=vit.width, grid=vit.grid) if locator else None
-    model = TokenHMR(backbone=vit, decoder=query, heads=heads, tokenizer=tokenizer, body=body, locator=finder)
+    reader = None if places is None else PlaceReader(width=query.width, **places)
+    model = TokenHMR(
+        backbone=vit, decoder=query, heads=heads, tokenizer=tokenizer, body=body, locator=finder, places=reader
+    )  # fmt: skip
     model.numbers = copy.deepcopy(
         {"backbone": dict(backbone), "decoder": dict(decoder), "classifier": dict(classifier), "tokenizer": tokenizer.numbers}
-    ) | {"locator": locator}
+    ) | {"locator": locator, "places": None if places is None else dict(places)}
     return model

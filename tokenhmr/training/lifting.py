@@ -17,14 +17,16 @@ from tokenhmr.skeleton import JOINTS44, flip_permutation
 from tokenhmr.structs import Batch, JointBatch, Prediction
 
 HALF_HEIGHT, HALF_WIDTH = 0.47, 0.34  # of the cells' centres: a locator finds nothing beyond
+SURE = 0.045  # spread of a joint that is found: the Gaussian of half a cell that a locator learns, in both directions
 
 
 def as_found(
     keypoints: Float[Tensor, "batch 44 3"], generator: torch.Generator, *, swap: float = 0.05, lost: float = 0.1
-) -> Float[Tensor, "batch 44 2"]:
-    """Joints with the errors of a locator: small ones everywhere, some lost, sides swapped in a few people.
+) -> Float[Tensor, "batch 44 3"]:
+    """Joints with the errors of a locator, and the spread with which it would find them (``locator.Located.places``).
 
-    What is not annotated lies outside the picture; a locator says something near the border then.
+    Small errors everywhere, some joints lost, sides swapped in a few people. What is not annotated lies outside the picture; a
+    locator says something near the border then. It knows its small errors roughly, and that sides are swapped not at all.
     """
     batch, joints, _ = keypoints.shape
 
@@ -38,7 +40,10 @@ def as_found(
     missed = (chance(batch, joints, 1) < lost) | (keypoints[..., 2:] <= 0)
     sigma = torch.where(missed, torch.full_like(sigma, 0.12), sigma)
     points = points + sigma * torch.randn(batch, joints, 2, generator=generator)
-    return torch.stack([points[..., 0].clamp(-HALF_WIDTH, HALF_WIDTH), points[..., 1].clamp(-HALF_HEIGHT, HALF_HEIGHT)], dim=-1)
+    guessed = sigma[..., 0] * (0.5 + chance(batch, joints))
+    spread = (SURE**2 + 2 * guessed**2).sqrt()
+    across, down = points[..., 0].clamp(-HALF_WIDTH, HALF_WIDTH), points[..., 1].clamp(-HALF_HEIGHT, HALF_HEIGHT)
+    return torch.stack([across, down, spread], dim=-1)
 
 
 class JointBatches:
@@ -51,7 +56,7 @@ class JointBatches:
         for step, batch in enumerate(self.batches, start=self.start):
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
             fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-            yield JointBatch(**fields, points=as_found(batch.keypoints_2d, generator))
+            yield JointBatch(**fields, places=as_found(batch.keypoints_2d, generator))
 
 
 class Lifter(nn.Module):
@@ -62,8 +67,10 @@ class Lifter(nn.Module):
         if not isinstance(model, TokenHMR) or model.locator is None:
             raise ValueError("only a model with a joint locator (model.locator) can be trained on joints alone")
         self.model = model
+        self.joints_alone = model.body.of_joints()  # no loss asks for the others, and they are half of a step's work
 
-    def forward(self, points: Float[Tensor, "batch 44 2"]) -> Prediction:
-        """Crop coordinates to bodies."""
+    def forward(self, places: Float[Tensor, "batch 44 3"]) -> Prediction:
+        """Crop coordinates with their spread to bodies."""
         assert self.model.locator is not None
-        return self.model.answer(self.model.locator.tokens_at(points))
+        body = self.joints_alone if self.training else self.model.body
+        return self.model.answer(self.model.locator.tokens_at(places[..., :2]), places=places, body=body)

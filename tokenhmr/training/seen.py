@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from tokenhmr.data.batches import ShardBatches
 from tokenhmr.data.ledger import LedgerFile, summary
+from tokenhmr.training.drawn import DrawnBatches
 from tokenhmr.training.run import Run
 
 
 class Seen:
     """Puts a run's ledger on from ``start`` steps, warning when the pictures will come in another order than before."""
 
-    def __init__(self, *, batches: ShardBatches, run: Run, start: int) -> None:
+    def __init__(self, *, batches: ShardBatches | DrawnBatches, run: Run, start: int) -> None:
         self.ledger, self.run = batches.ledger, run
         self.file = LedgerFile(run.folder / "ledger.jsonl", names=self.ledger.names, order=batches.order)
         if run.main:
