@@ -7,6 +7,7 @@ import os
 import sys
 import tarfile
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tokenhmr.render import contact_sheet
 from tokenhmr.synthesis.chunks import SPLITS
-from tokenhmr.synthesis.shards import synthesize
+from tokenhmr.synthesis.shards import draw_joints, synthesize
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,6 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes; 0 works in this one (default: one for each core)")
     add("--per-shard", type=int, default=1000, help="pictures in a tar (default: %(default)s)")
     add("--pseudo", action="store_true", help="spoil the labels as fitted pseudo-labels are, and mark them as not trusted")
+    add(
+        "--joints-only",
+        action="store_true",
+        help="no pictures: joints and poses alone, for learn_from=joints",
+    )
     add("--contact-sheet", type=Path, metavar="FILE", help="also write the first pictures as one picture (.png or .jpg)")
     add("--force", action="store_true", help="replace shards of the same name in the folder")
     add("--quiet", action="store_true", help="no progress bar, no summary")
@@ -56,17 +62,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     start = time.perf_counter()
-    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    what = "people" if options.joints_only else "pictures"
+    if options.joints_only and (options.pseudo or options.contact_sheet):
+        raise ValueError("--joints-only draws no pictures and no pseudo-labels: leave out --pseudo and --contact-sheet")
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=options.quiet, transient=True) as progress:
-        task = progress.add_task("pictures", total=options.count)
-        paths = synthesize(
+        task = progress.add_task(what, total=options.count)
+        make = draw_joints if options.joints_only else partial(synthesize, pseudo=options.pseudo)
+        paths = make(
             options.out,
             count=options.count,
             seed=options.seed,
             split=options.split,
             motion=options.motion,
             workers=options.workers,
-            pseudo=options.pseudo,
             per_shard=options.per_shard,
             key_pose_share=options.key_pose_share,
             force=options.force,
@@ -79,7 +88,7 @@ def _run(options: argparse.Namespace) -> int:
             raise ValueError(f"{options.contact_sheet} cannot be written: .png or .jpg in a folder that is there")
     if not options.quiet:
         rate = options.count / seconds
-        sys.stdout.write(f"{options.count} pictures in {seconds:.1f} s ({rate:.0f}/s): {len(paths)} shards in {options.out}\n")
+        sys.stdout.write(f"{options.count} {what} in {seconds:.1f} s ({rate:.0f}/s): {len(paths)} shards in {options.out}\n")
     return 0
 
 

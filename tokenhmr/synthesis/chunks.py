@@ -12,16 +12,17 @@ import cv2
 import numpy as np
 import roma
 import torch
+from jaxtyping import Float32, Float64
 
 from tokenhmr.body import Body, load_body
 from tokenhmr.structs import Pose
 from tokenhmr.synthesis.company import MOST, gather
-from tokenhmr.synthesis.figure import figures_of
+from tokenhmr.synthesis.figure import Figure, figures_of
 from tokenhmr.synthesis.labels import Person, exact, pseudo
 from tokenhmr.synthesis.people import clothe
 from tokenhmr.synthesis.picture import Shot, photograph
 from tokenhmr.synthesis.poses import MotionPoses, Poses, read_poses, sample_key_poses
-from tokenhmr.synthesis.scene import sample_camera, sample_light, sample_view
+from tokenhmr.synthesis.scene import View, sample_camera, sample_light, sample_view
 from tokenhmr.synthesis.tailor import Tailor, measure
 
 SPLITS = ("train", "val", "test")
@@ -49,11 +50,22 @@ class Sample(NamedTuple):
     mask: bytes
 
 
-def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
-    """The first ``limit`` of ``CHUNK`` samples, from nothing but the order and the chunk's number."""
-    body, tailor, faces = _body()
-    indices = range(chunk * CHUNK, (chunk + 1) * CHUNK)
-    generators = [picture_generator(order, index) for index in indices]
+class Cast(NamedTuple):
+    """The people of a chunk before their cameras, undressed; metres, camera axes, no translation."""
+
+    generators: list[np.random.Generator]  # what decides the rest of each picture
+    pose: Float64[np.ndarray, "person 24 3"]  # axis-angle, row 0 into camera axes
+    betas: Float32[np.ndarray, "person 10"]
+    source: tuple[str, ...]  # who lent the pose
+    views: list[View]
+    figures: list[Figure]
+    joints: Float32[np.ndarray, "person 44 3"]
+
+
+def cast(order: Order, chunk: int) -> Cast:
+    """Pose and shape ``CHUNK`` people."""
+    body, _, _ = _body()
+    generators = [picture_generator(order, index) for index in range(chunk * CHUNK, (chunk + 1) * CHUNK)]
     poses = _poses(order, np.random.default_rng(_seed(order, chunk, "poses")))
     betas = np.stack([np.clip(g.standard_normal(10), -BETA_LIMIT, BETA_LIMIT) for g in generators]).astype(np.float32)
     views = [sample_view(generator) for generator in generators]
@@ -68,9 +80,16 @@ def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
         pose = Pose(global_orient=matrices[:, 0], body=matrices[:, 1:], betas=torch.from_numpy(betas))
         posed = body(pose)
         figures = figures_of(body, pose, posed)
+    return Cast(generators, full, betas, poses.source, views, figures, posed.joints.numpy())
+
+
+def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
+    """The first ``limit`` of ``CHUNK`` samples, from nothing but the order and the chunk's number."""
+    _, tailor, faces = _body()
+    generators, full, betas, source, views, figures, joints44 = cast(order, chunk)
     samples: list[Sample] = []
-    for row, (index, generator) in enumerate(zip(indices[:limit], generators, strict=False)):
-        vertices, joints = figures[row].vertices, posed.joints[row].numpy()
+    for row, generator in enumerate(generators[:limit]):
+        index, vertices, joints = chunk * CHUNK + row, figures[row].vertices, joints44[row]
         camera = sample_camera(vertices, joints, generator)
         person = Person(
             key=f"synthetic-{order.split}-{index:08d}",
@@ -97,7 +116,7 @@ def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
         labels |= {
             "background": f"{photo.background}-{order.seed}-{order.split}-{index}",
             "outfit": shot.person.look.outfit,
-            "motion": poses.source[row],
+            "motion": source[row],
             "seed": order.seed,
         }
         quality = int(generator.integers(60, 96))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import multiprocessing
 import os
 import tarfile
@@ -10,11 +11,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import torch
 
 from tokenhmr.synthesis.chunks import CHUNK, SPLITS, Order, Sample, make_chunk
+from tokenhmr.synthesis.joints import make_joints, write_joints
+
+Made = TypeVar("Made")
 
 
 def synthesize(
@@ -40,13 +45,8 @@ def synthesize(
     order = Order(seed=seed, split=split, motion=motion, pseudo=pseudo, key_pose_share=key_pose_share)
     _check(order, count=count, workers=workers, per_shard=per_shard)
     name = f"synthetic-pseudo-{split}" if pseudo else f"synthetic-{split}"
-    present = sorted(out.glob(f"{name}-*.tar"))
-    if present and not force:
-        raise ValueError(f"{out} already holds {len(present)} shards called {name}-*.tar: choose another folder, or --force")
-    out.mkdir(parents=True, exist_ok=True)
-    for path in present:
-        path.unlink()
-    samples = _samples(order, count, workers)
+    _clear(out, f"{name}-*.tar", force=force)
+    samples = (sample for chunk in _made(make_chunk, order, count, workers) for sample in chunk)
     paths, written = [], 0
     for shard in range(-(-count // per_shard)):
         size = min(per_shard, count - written)
@@ -56,6 +56,46 @@ def synthesize(
             if progress is not None:
                 progress(written)
     return paths
+
+
+def draw_joints(
+    out: Path,
+    *,
+    count: int,
+    seed: int = 0,
+    split: str = "train",
+    motion: Path | None = None,
+    workers: int = 0,
+    per_shard: int = 1000,
+    key_pose_share: float = 0.2,
+    force: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> list[Path]:
+    """Write ``count`` people without pictures to ``out``, as ``synthesize`` writes pictures; see ``joints.py`` for the files.
+
+    They are the people of the pictures of the same seed. ``per_shard`` is rounded up to whole chunks.
+    """
+    order = Order(seed=seed, split=split, motion=motion, pseudo=False, key_pose_share=key_pose_share)
+    _check(order, count=count, workers=workers, per_shard=per_shard)
+    _clear(out, f"synthetic-joints-{split}-*.npz", force=force)
+    chunks = _made(make_joints, order, count, workers)
+    paths: list[Path] = []
+    while some := list(itertools.islice(chunks, -(-per_shard // CHUNK))):
+        paths.append(out / f"synthetic-joints-{split}-{len(paths):06d}.npz")
+        write_joints(paths[-1], some)
+        if progress is not None:
+            progress(min(count, len(paths) * -(-per_shard // CHUNK) * CHUNK))
+    return paths
+
+
+def _clear(out: Path, pattern: str, *, force: bool) -> None:
+    """A folder without files of these names, or a ``ValueError`` where there are some and nobody said that they may go."""
+    present = sorted(out.glob(pattern))
+    if present and not force:
+        raise ValueError(f"{out} already holds {len(present)} shards called {pattern}: choose another folder, or --force")
+    out.mkdir(parents=True, exist_ok=True)
+    for path in present:
+        path.unlink()
 
 
 def _check(order: Order, *, count: int, workers: int, per_shard: int) -> None:
@@ -74,28 +114,28 @@ def _check(order: Order, *, count: int, workers: int, per_shard: int) -> None:
             raise ValueError(f"no .npz with motion below {folder}")
 
 
-def _samples(order: Order, count: int, workers: int) -> Iterator[Sample]:
-    """All samples in order; chunks are made ahead, but never more than a few for each worker."""
+def _made(make: Callable[[Order, int, int], Made], order: Order, count: int, workers: int) -> Iterator[Made]:
+    """What is made of every chunk, in order; chunks are made ahead, but never more than a few for each worker."""
     limits = [min(CHUNK, count - first) for first in range(0, count, CHUNK)]
     if workers == 0:
         threads = torch.get_num_threads()
         _become_single()
         try:
             for chunk, limit in enumerate(limits):
-                yield from make_chunk(order, chunk, limit)
+                yield make(order, chunk, limit)
         finally:
             torch.set_num_threads(threads)
         return
     # Spawned, not forked: a fork of a process with threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(limits)), mp_context=context, initializer=_become_single) as pool:
-        waiting: deque[Future[list[Sample]]] = deque()
+        waiting: deque[Future[Made]] = deque()
         for chunk, limit in enumerate(limits):
-            waiting.append(pool.submit(make_chunk, order, chunk, limit))
+            waiting.append(pool.submit(make, order, chunk, limit))
             if len(waiting) > 3 * workers:
-                yield from waiting.popleft().result()
+                yield waiting.popleft().result()
         for future in waiting:
-            yield from future.result()
+            yield future.result()
 
 
 def _become_single() -> None:
