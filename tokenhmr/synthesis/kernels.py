@@ -1,4 +1,4 @@
-"""Loops compiled by numba that turn fragments into a clothed person, and a floor into one with a shadow on it.
+"""Loops compiled by numba that turn fragments into a clothed person.
 
 Imported only when pictures are made: numba is needed here, the rasterizer alone does without.
 """
@@ -59,7 +59,7 @@ def _sample(
     attributes: Float32[np.ndarray, "vertex column"],
     textures: Float32[np.ndarray, "material texel texel 3"],
     gloss: Float32[np.ndarray, " material"],
-    light: Float32[np.ndarray, "6 3"],
+    light: Float32[np.ndarray, "15 3"],
     result: Float32[np.ndarray, " 3"],
 ) -> None:
     """Colour of one sample, linear RGB added to ``result``."""
@@ -84,7 +84,7 @@ def _sample(
     nx, ny, nz = nx * inverse, ny * inverse, min(nz * inverse, np.float32(0))
     lit = _mix(attributes, a, b, c, u, v, w, LIT)
     facing = max(nx * light[0, 0] + ny * light[0, 1] + nz * light[0, 2], np.float32(0)) * lit
-    above = nx * light[5, 0] + ny * light[5, 1] + nz * light[5, 2]
+    second = max(nx * light[2, 0] + ny * light[2, 1] + nz * light[2, 2], np.float32(0))
     # Less light from all around reaches what is turned away from the eye: limbs and folds look round.
     open_sky = np.float32(0.45) - np.float32(0.55) * nz
     grazing = (1 + nz) * (1 + nz) * (1 + nz)
@@ -97,8 +97,13 @@ def _sample(
         albedo = textures[material, row, column, k] * seam
         if material == 0:
             albedo *= _mix(attributes, a, b, c, u, v, w, TINT + k)
-        ambient = (light[2, k] * (1 + above) / 2 + light[3, k] * (1 - above) / 2) * open_sky
-        result[k] += albedo * (ambient + light[1, k] * facing + light[4, k] * grazing) + shine * light[1, k]
+        # The nine harmonics of daylight.harmonics, in the same order.
+        ambient = light[6, k] + light[7, k] * ny + light[8, k] * nz + light[9, k] * nx
+        ambient += light[10, k] * nx * ny + light[11, k] * ny * nz + light[12, k] * (3 * nz * nz - 1)
+        ambient += light[13, k] * nx * nz + light[14, k] * (nx * nx - ny * ny)
+        ambient = max(ambient, np.float32(0)) * open_sky
+        shown = ambient + light[1, k] * facing + light[3, k] * second + light[4, k] * grazing
+        result[k] += albedo * shown + shine * light[1, k]
 
 
 @compiled
@@ -111,8 +116,8 @@ def paint(
     attributes: Float32[np.ndarray, "vertex column"],
     textures: Float32[np.ndarray, "material texel texel 3"],
     gloss: Float32[np.ndarray, " material"],
-    light: Float32[np.ndarray, "6 3"],  # direction, lamp, sky, ground, rim, up
-    picture: Float32[np.ndarray, "height width 3"],  # display values, 0 to 255; painted over in place
+    light: Float32[np.ndarray, "15 3"],  # direction, lamp, second direction and lamp, rim, up; light from all around
+    picture: Float32[np.ndarray, "height width 3"],  # linear RGB; painted over in place
 ) -> None:
     """Lay the body over the picture: two by two samples a pixel say how much of it is covered, one diagonal in what colour."""
     height, width = picture.shape[:2]
@@ -133,44 +138,4 @@ def paint(
                 continue
             share = np.float32(covered) / 4
             for k in range(3):
-                # The square root stands for the display's gamma.
-                shown = np.sqrt(colour[k] / shaded) * 255
-                picture[row, column, k] = shown * share + picture[row, column, k] * (1 - share)
-
-
-@compiled
-@no_type_check
-def paint_floor(
-    camera: Float64[np.ndarray, " 6"],  # focal, center x, center y, and the height of the camera above the floor
-    axes: Float64[np.ndarray, "3 3"],  # rows: two directions in the floor, and up; camera axes
-    texture: Float32[np.ndarray, "texel texel 3"],
-    texel: float,  # metres
-    haze: float,  # metres at which the floor has faded by 63 %
-    shadow: Float32[np.ndarray, "shadow_height shadow_width"],  # how dark, seen from the lamp
-    lamp: Float64[np.ndarray, "2 4"],  # camera axes (and 1) -> column and row of ``shadow``
-    picture: Float32[np.ndarray, "height width 3"],
-) -> None:
-    """Lay a textured floor with the body's shadow under the horizon, in place."""
-    height, width = picture.shape[:2]
-    side = texture.shape[0]
-    for row in range(height):
-        for column in range(width):
-            x, y = (column + 0.5 - camera[1]) / camera[0], (row + 0.5 - camera[2]) / camera[0]
-            sinking = -(x * axes[2, 0] + y * axes[2, 1] + axes[2, 2])
-            if sinking < 1e-4:
-                continue
-            depth = camera[3] / sinking
-            px, py = x * depth, y * depth
-            u = px * axes[0, 0] + py * axes[0, 1] + depth * axes[0, 2]
-            v = px * axes[1, 0] + py * axes[1, 1] + depth * axes[1, 2]
-            j = int(np.floor(u / texel + camera[4])) % side
-            i = int(np.floor(v / texel + camera[5])) % side
-            s = int(np.floor(lamp[0, 0] * px + lamp[0, 1] * py + lamp[0, 2] * depth + lamp[0, 3]))
-            t = int(np.floor(lamp[1, 0] * px + lamp[1, 1] * py + lamp[1, 2] * depth + lamp[1, 3]))
-            dark = np.float32(0)
-            if 0 <= t < shadow.shape[0] and 0 <= s < shadow.shape[1]:
-                dark = shadow[t, s]
-            clear = np.float32(np.exp(-depth / haze))
-            for k in range(3):
-                floor = texture[i, j, k] * (1 - dark)
-                picture[row, column, k] = floor * clear + picture[row, column, k] * (1 - clear)
+                picture[row, column, k] = colour[k] / shaded * share + picture[row, column, k] * (1 - share)

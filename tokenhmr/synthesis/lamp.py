@@ -1,4 +1,4 @@
-"""What a lamp does: shadows on the body, and on a floor laid under its feet."""
+"""What a lamp does: shadows on the body, on other bodies' ground, on walls."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Float64, Int32
 
 from tokenhmr.render.kernels import fill
 from tokenhmr.render.rasterize import extent
-from tokenhmr.synthesis.backgrounds import noise
-from tokenhmr.synthesis.fabrics import scenery
-from tokenhmr.synthesis.kernels import paint_floor
-from tokenhmr.synthesis.scene import Camera, Light, View
+from tokenhmr.synthesis.materials import pick
+from tokenhmr.synthesis.scene import Light
+from tokenhmr.synthesis.stage_kernels import CONTACT_REACH
 
 _SHADOW_SIDE = 112  # pixels of the lamp's own view
 
@@ -66,47 +65,65 @@ def lit(clothed: Float32[np.ndarray, "vertex 3"], lamp: LampView) -> Float32[np.
     return total / 5
 
 
-def lay_floor(
-    picture: Float32[np.ndarray, "height width 3"],
-    floor: float,
-    view: View,
-    camera: Camera,
+@dataclass(frozen=True, kw_only=True)
+class Shade:
+    """What people keep from the ground and the walls, as ``stage_kernels.shade`` reads it."""
+
+    axes: Float64[np.ndarray, "body 2 4"]
+    towards: Float32[np.ndarray, " 3"]
+    nearness: Float32[np.ndarray, "body side side"]
+    covers: Float32[np.ndarray, "body 3 side side"]  # 0 to 1; softer and softer
+    contact: Float32[np.ndarray, "cell cell"]
+    gobo: Float64[np.ndarray, " 5"]
+
+
+def throw(
+    lamps: list[LampView],
+    everybody: list[Float32[np.ndarray, "vertex 3"]],  # camera axes
+    place_to_camera: Float64[np.ndarray, "3 3"],
+    origin: Float64[np.ndarray, " 3"],
     light: Light,
-    lamp: LampView,
     generator: np.random.Generator,
-) -> None:
-    """Draw a floor ``floor`` metres above the camera (mostly negative) with the body's shadow on it, in place."""
-    if floor > -0.2:  # the camera would lie on it
-        return
-    up = view.up
-    axes = np.stack([view.world_to_camera[:, 0], view.world_to_camera[:, 2], up])
-    cover = cv2.GaussianBlur((lamp.nearness > -1e5).astype(np.float32), (0, 0), float(generator.uniform(0.8, 5)))
-    strength = float(np.clip(light.lamp.mean() / (light.lamp + light.sky).mean(), 0, 1))
-    if light.direction @ up < 0.05:  # a lamp at the horizon throws no shadow that ends
-        strength = 0.0
-    side = 128
-    texture = _floor_texture(generator, side)
-    paint_floor(
-        np.array([camera.focal, *camera.center, -floor, *generator.uniform(0, side, 2)]),
-        axes,
-        texture,
-        float(generator.uniform(0.006, 0.03)),
-        float(np.exp(generator.uniform(np.log(6), np.log(400)))),
-        cover * np.float32(0.75 * strength),
-        lamp.axes.astype(np.float64),
-        picture,
+) -> Shade:
+    """Shadows of people, softer the larger the lamp and the longer their way; dark under what touches the ground; leaves' shade."""
+    masks = [(lamp.nearness > -1e5).astype(np.float32) for lamp in lamps]
+    sizes = 0.6 + np.array([0.5, 3.0, 7.0]) * light.softness
+    covers = np.stack([np.stack([cv2.GaussianBlur(mask, (0, 0), size) for size in sizes]) for mask in masks])
+    wide = np.ones((9, 9), dtype=np.uint8)
+    return Shade(
+        axes=np.stack([lamp.axes for lamp in lamps]).astype(np.float64),
+        towards=light.direction,
+        nearness=np.stack([cv2.dilate(lamp.nearness, wide) for lamp in lamps]),
+        covers=covers,
+        contact=_contact(everybody, place_to_camera, origin),
+        gobo=_gobo(place_to_camera, light, generator),
     )
 
 
-def _floor_texture(generator: np.random.Generator, side: int) -> Float32[np.ndarray, "side side 3"]:
-    colour = np.sqrt(scenery(generator)) * 255
-    texture = colour * (1 + 0.12 * noise(generator, side, slope=0.95))
-    kind = generator.random()
-    if kind < 0.5:
-        period = int(generator.choice((16, 32, 64)))
-        row, column = np.mgrid[:side, :side]
-        joint = (row % period < 2) | ((column % period < 2) if kind < 0.3 else False)
-        texture = np.where(joint[..., None], texture * generator.uniform(0.4, 0.9), texture)
-        if kind < 0.15:
-            texture = np.where(((row // period + column // period) % 2 == 0)[..., None], texture, texture * 0.6)
-    return np.clip(texture, 0, 255).astype(np.float32)
+def _contact(
+    everybody: list[Float32[np.ndarray, "vertex 3"]],
+    place_to_camera: Float64[np.ndarray, "3 3"],
+    origin: Float64[np.ndarray, " 3"],
+) -> Float32[np.ndarray, "cell cell"]:
+    """How much of the sky low parts of bodies hide from the ground below them."""
+    turn, cells = place_to_camera.astype(np.float32), 64
+    place = np.concatenate([(body[::3] - origin.astype(np.float32)) @ turn for body in everybody])
+    weight = np.exp(-np.maximum(place[:, 1], 0) / 0.09)
+    low = weight > 0.02
+    column, row = ((place[low][:, [0, 2]] / CONTACT_REACH + 1) * cells / 2).astype(np.int64).T
+    inside = (column >= 0) & (column < cells) & (row >= 0) & (row < cells)
+    grid = np.bincount(row[inside] * cells + column[inside], weights=weight[low][inside], minlength=cells * cells)
+    grid = cv2.GaussianBlur(grid.reshape(cells, cells).astype(np.float32), (0, 0), 1.4)
+    return 0.75 * (1 - np.exp(-0.6 * grid))
+
+
+def _gobo(
+    place_to_camera: Float64[np.ndarray, "3 3"], light: Light, generator: np.random.Generator
+) -> Float64[np.ndarray, " 5"]:
+    """The sun through leaves, or past a house: patches of shade on everything around; only out of doors and seldom."""
+    towards = light.direction @ place_to_camera
+    drawn, texel = generator.random(), generator.uniform(0.01, 0.06)
+    if light.indoors or drawn > 0.35 or towards[1] < 0.15 or light.lamp.mean() < 0.6:
+        return np.array([-1.0, 1.0, 0.0, 0.0, 0.0])
+    texture = pick(generator, "foliage", "clutter", "plaster")
+    return np.array([texture, texel, towards[0] / towards[1], towards[2] / towards[1], generator.uniform(0.4, 0.9)])
