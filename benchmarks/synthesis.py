@@ -18,8 +18,8 @@ from tokenhmr.synthesis import synthesize
 from tokenhmr.synthesis.chunks import CHUNK, Order, make_chunk
 
 STAGES = {
-    "background": "background", "dress": "clothes", "sample_camera": "camera", "_paint": "body, shaded, 2x2 samples, shadows",
-    "lay_floor": "floor with shadow", "hide": "occluders", "expose": "lens and sensor", "exact": "labels",
+    "behind": "place", "throw": "shadows", "before": "things before", "settle": "setting", "dress": "clothes", "sample_camera": "camera", "_paint": "body, shaded, 2x2 samples, shadows",
+    "hide": "occluders", "expose": "lens and sensor", "exact": "labels",
     "_encode": "JPEG and PNG", "forward": "skinning", "_poses": "poses",
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from tokenhmr.skeleton import SMPL_JOINTS, flip_permutation
 from tokenhmr.structs import Pose
 from tokenhmr.synthesis.backgrounds import KINDS, background
 from tokenhmr.synthesis.kernels import LAYERS as FIRST_LAYER
-from tokenhmr.synthesis.kernels import TEXELS, paint, paint_floor
+from tokenhmr.synthesis.kernels import TEXELS, paint
 from tokenhmr.synthesis.poses import read_poses
 from tokenhmr.synthesis.scene import FRAME, MARGIN, sample_camera, sample_view
 from tokenhmr.synthesis.tailor import LAYERS, measure
@@ -119,7 +119,7 @@ def test_backgrounds_are_pictures_of_their_own(kind):
 
 
 def test_paint_follows_light_and_cloth():
-    """A square facing the camera: brightness goes with the root of albedo and light; cloth covers where it is positive."""
+    """A square facing the camera: light goes with albedo and lamp; cloth covers where it is positive."""
     face, bary = np.zeros((8, 8), dtype=np.int32), np.zeros((8, 8, 3), dtype=np.float32)
     face[:, :2] = -1
     bary[..., 0] = 1
@@ -132,24 +132,13 @@ def test_paint_follows_light_and_cloth():
     def painted(albedo: float, lamp: float, cover: float) -> np.ndarray:
         textures = np.stack([np.full((TEXELS, TEXELS, 3), value, dtype=np.float32) for value in (albedo, 0.25)])
         attributes[:, FIRST_LAYER] = cover
-        light = np.zeros((6, 3), dtype=np.float32)
+        light = np.zeros((15, 3), dtype=np.float32)
         light[0], light[1], light[5] = (0, 0, -1), lamp, (0, -1, 0)
         picture = np.full((4, 4, 3), 7, dtype=np.float32)
         paint(face, bary, faces, normals, attributes, textures, gloss, light, picture)
         return picture
 
-    np.testing.assert_allclose(painted(0.16, 1.0, -1.0)[:, 1:], 0.4 * 255, rtol=1e-4)
-    np.testing.assert_allclose(painted(0.16, 0.25, -1.0)[:, 1:], 0.2 * 255, rtol=1e-4)
-    np.testing.assert_allclose(painted(0.16, 1.0, 1.0)[:, 1:], 0.5 * 255, rtol=1e-4)
+    np.testing.assert_allclose(painted(0.16, 1.0, -1.0)[:, 1:], 0.16, rtol=1e-4)
+    np.testing.assert_allclose(painted(0.16, 0.25, -1.0)[:, 1:], 0.04, rtol=1e-4)
+    np.testing.assert_allclose(painted(0.16, 1.0, 1.0)[:, 1:], 0.25, rtol=1e-4)
     assert (painted(0.16, 1.0, 1.0)[:, 0] == 7).all()
-
-
-def test_the_floor_ends_at_the_horizon():
-    picture = np.full((40, 40, 3), 9, dtype=np.float32)
-    shadow = np.zeros((4, 4), dtype=np.float32)
-    level = np.array([[1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]])
-    texture = np.full((16, 16, 3), 200, dtype=np.float32)
-    camera = np.array([50.0, 20.0, 15.0, 1.6, 0.0, 0.0])
-    paint_floor(camera, level, texture, 0.02, 1e9, shadow, np.zeros((2, 4)), picture)
-    assert (picture[:15] == 9).all()
-    np.testing.assert_allclose(picture[16:], 200, rtol=1e-4)

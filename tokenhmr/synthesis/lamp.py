@@ -85,7 +85,7 @@ def throw(
     light: Light,
     generator: np.random.Generator,
 ) -> Shade:
-    """Shadows of people, softer the larger the lamp and the longer their way; dark under what touches the ground; leaves' shade."""
+    """Shadows of people, softer the larger the lamp and the longer their way; dark under what lies; the shade of leaves."""
     masks = [(lamp.nearness > -1e5).astype(np.float32) for lamp in lamps]
     sizes = 0.6 + np.array([0.5, 3.0, 7.0]) * light.softness
     covers = np.stack([np.stack([cv2.GaussianBlur(mask, (0, 0), size) for size in sizes]) for mask in masks])

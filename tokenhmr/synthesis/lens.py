@@ -40,7 +40,8 @@ def hide(
     hidden = shape > 0
     if (hidden & (mask > 0)).mean() > 0.55 * (mask > 0).mean():
         return np.zeros_like(hidden)
-    thing, _ = background(generator, PICTURE)
+    shown, _ = background(generator, PICTURE)
+    thing = np.square(shown / 255) * 3 * picture.mean()
     # The same edge softness as the body's.
     cover = cv2.GaussianBlur(shape.astype(np.float32), (0, 0), 0.6)[..., None]
     picture *= 1 - cover
@@ -49,13 +50,37 @@ def hide(
 
 
 def expose(
-    picture: Float32[np.ndarray, "height width 3"], generator: np.random.Generator
+    picture: Float32[np.ndarray, "height width 3"],  # linear RGB
+    generator: np.random.Generator,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Lens, sensor and taste: blur, gain, contrast, colour balance, grey pictures, noise."""
+    """Lens, sensor and taste: blur, exposure, colours, noise, a tone curve with a soft shoulder, few pixels, JPEG before."""
+    picture = _lens(picture, generator)
+    # Cameras choose their exposure by what they see; not always well.
+    middle = float(np.exp(np.log(picture[::4, ::4, 1] + 1e-3).mean()))
+    exposure = np.exp(generator.normal(np.log(0.07), 0.42)) / middle
+    balance = generator.normal(1, 0.05, size=3)
+    saturation = 0.0 if generator.random() < 0.04 else generator.normal(1.0, 0.16)
+    mixed = saturation * np.eye(3) + (1 - saturation) * np.array([0.21, 0.72, 0.07])
+    picture = cv2.transform(picture, mixed * exposure * balance)
+    grain = np.float32(np.exp(generator.normal(np.log(0.006), 0.8)))
+    if grain > 0.003:
+        # Photons come one by one: the root of the light, and a floor of the electronics'.
+        top, left = generator.integers(_grain().shape[0] - PICTURE, size=2)
+        power = np.sqrt(np.maximum(picture, 0) + np.float32(0.01))
+        picture += np.minimum(grain, np.float32(0.06)) * power * _grain()[top : top + PICTURE, left : left + PICTURE]
+    steps = cv2.convertScaleAbs(np.sqrt(np.maximum(picture, 0)) * np.float32(255 / 2.5))
+    shown = cv2.LUT(steps, _tone_curve(generator))
+    return _few_pixels(shown, generator)
+
+
+def _lens(
+    picture: Float32[np.ndarray, "height width 3"], generator: np.random.Generator
+) -> Float32[np.ndarray, "height width 3"]:
+    """Out of focus, moved, or sharp; at times a veil of stray light, or darker corners."""
     blur = generator.random()
-    if blur < 0.35:
-        picture = cv2.GaussianBlur(picture, (0, 0), float(generator.uniform(0.4, 1.3)))
-    elif blur < 0.42:
+    if blur < 0.2:
+        picture = cv2.GaussianBlur(picture, (0, 0), float(generator.uniform(0.4, 1.2)))
+    elif blur < 0.27:
         length = int(generator.integers(3, 9))
         kernel = np.zeros((length, length), dtype=np.float32)
         angle = generator.uniform(0, np.pi)
@@ -63,20 +88,43 @@ def expose(
         middle = np.array([length / 2, length / 2])
         cv2.line(kernel, tuple(map(int, middle - reach)), tuple(map(int, middle + reach)), 1.0, 1)
         picture = cv2.filter2D(picture, -1, kernel / max(float(kernel.sum()), 1.0), borderType=cv2.BORDER_REPLICATE)
-    # Cameras choose their exposure by what they see.
-    wanted = np.clip(generator.normal(118, 26), 50, 190)
-    exposure = np.clip(wanted / max(float(picture[::4, ::4].mean()), 1.0), 0.5, 3.0)
-    contrast, balance = generator.uniform(0.75, 1.25), generator.normal(1, 0.06, size=3)
-    gain = (exposure * contrast * balance).astype(np.float32)
-    picture = picture * gain
-    picture += np.float32(wanted * (1 - contrast))
-    if generator.random() < 0.05:
-        picture = np.repeat(picture @ np.array([[0.299], [0.587], [0.114]], dtype=np.float32), 3, axis=2)
-    grain = np.float32(max(generator.normal(0.5, 2.5), 0))
-    if grain > 0.3:
-        top, left = generator.integers(_grain().shape[0] - PICTURE, size=2)
-        picture += grain * _grain()[top : top + PICTURE, left : left + PICTURE]
-    return cv2.convertScaleAbs(np.clip(picture, 0, 255))
+    if generator.random() < 0.15:
+        picture = picture + np.float32(generator.uniform(0.01, 0.12) * picture.mean())
+    return np.ascontiguousarray(picture)
+
+
+def _tone_curve(generator: np.random.Generator) -> UInt8[np.ndarray, " 256"]:
+    """From roots of linear light, 255 for 6.25 times white, to display values: a shoulder, no clipping."""
+    light = (np.arange(256) / 255 * 2.5) ** 2
+    white = generator.uniform(1.2, 5.0)
+    # Reinhard and others, Photographic tone reproduction for digital images (SIGGRAPH 2002), equation 4, on thrice the light.
+    strong = 3.0 * light
+    shown = strong * (1 + strong / (3.0 * white) ** 2) / (1 + strong) * generator.uniform(1.05, 1.3)
+    shown = np.clip(shown, 0, 1) ** (1 / 2.2)
+    contrast = generator.uniform(0.3, 1.2)
+    curved = shown + contrast * (shown * shown * (3 - 2 * shown) - shown)
+    black = generator.uniform(-0.08, 0.01)
+    return np.round(np.clip(black + (1 - black) * curved, 0, 1) * 255).astype(np.uint8)
+
+
+def _few_pixels(
+    pixels: UInt8[np.ndarray, "height width 3"], generator: np.random.Generator
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Cameras sharpen, people far away have few pixels, and pictures are stored more than once."""
+    drawn, again, sharpened = generator.random(3)
+    if sharpened < 0.5:  # as most cameras do of themselves
+        amount = float(generator.uniform(0.3, 1.5))
+        soft = cv2.GaussianBlur(pixels, (0, 0), float(generator.uniform(0.7, 1.6)))
+        pixels = cv2.addWeighted(pixels, 1 + amount, soft, -amount, 0)
+    if drawn < 0.12:
+        side = int(PICTURE * generator.uniform(0.3, 0.8))
+        small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
+        pixels = cv2.resize(small, (PICTURE, PICTURE), interpolation=cv2.INTER_LINEAR if drawn < 0.06 else cv2.INTER_CUBIC)
+    if again < 0.15:
+        done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(generator.integers(35, 90))])
+        assert done
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return pixels
 
 
 @cache

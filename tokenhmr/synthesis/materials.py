@@ -12,14 +12,14 @@ from functools import cache
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, UInt8
 
 from tokenhmr.synthesis.fabrics import smooth_noise
 
 SIDE = 128  # texels of a texture
 LEVELS = 6  # halvings, the first being none
 
-Field = Float32[np.ndarray, "128 128"]
+Field = Float[np.ndarray, "128 128"]
 _ROW, _COLUMN = np.mgrid[:SIDE, :SIDE].astype(np.float32)
 
 
@@ -102,7 +102,7 @@ def _foliage(generator: np.random.Generator) -> tuple[Field, Field]:
 
 
 def _clutter(generator: np.random.Generator) -> tuple[Field, Field]:
-    return _shapes(generator, 60, 5, 5)
+    return _shapes(generator, 60, 5.0, 5)
 
 
 def _facade(generator: np.random.Generator) -> tuple[Field, Field]:
@@ -118,7 +118,9 @@ def _facade(generator: np.random.Generator) -> tuple[Field, Field]:
     pane = generator.uniform(0.2, 0.9, size=(storeys, columns))[(_ROW // high).astype(int), (_COLUMN // wide).astype(int)]
     wall = 0.1 + 0.08 * _rough(generator, 0.9)
     blend = np.where(frame | cross, 0.0, np.where(window, 1.0, wall))
-    shade = np.where(frame | cross, 1.4, np.where(window, pane * (1.2 - row / high * 0.6), 1 + 0.05 * _rough(generator, 1.0, 16)))
+    shade = np.where(
+        frame | cross, 1.4, np.where(window, pane * (1.2 - row / high * 0.6), 1 + 0.05 * _rough(generator, 1.0, 16))
+    )
     return blend.astype(np.float32), shade.astype(np.float32)
 
 
@@ -146,11 +148,13 @@ def _water(generator: np.random.Generator) -> tuple[Field, Field]:
 
 # How each is drawn, and how many there are of it.
 _MAKERS: dict[str, tuple[Callable[[np.random.Generator], tuple[Field, Field]], int]] = {
-    "plaster": (_plaster, 4), "ground": (_ground, 6), "bricks": (_bricks, 4), "tiles": (_tiles, 4), "chequers": (_chequers, 1),
-    "planks": (_planks, 4), "curtain": (_curtain, 4), "foliage": (_foliage, 5), "clutter": (_clutter, 6), "facade": (_facade, 6),
-    "shelves": (_shelves, 4), "water": (_water, 2),
+    "plaster": (_plaster, 4), "ground": (_ground, 6),
+    "bricks": (_bricks, 4), "tiles": (_tiles, 4), "chequers": (_chequers, 1), "shelves": (_shelves, 4),
+    "planks": (_planks, 4), "curtain": (_curtain, 4), "foliage": (_foliage, 5), "clutter": (_clutter, 6),
+    "facade": (_facade, 6), "water": (_water, 2),
 }  # fmt: skip
-_STARTS = dict(zip(_MAKERS, np.cumsum([0, *(count for _, count in _MAKERS.values())]).tolist(), strict=False))
+_COUNTS = [count for _, count in _MAKERS.values()]
+_STARTS = dict(zip(_MAKERS, (np.cumsum(_COUNTS) - _COUNTS).tolist(), strict=True))
 MATERIALS = tuple(_MAKERS)
 
 

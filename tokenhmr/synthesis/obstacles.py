@@ -7,7 +7,7 @@ from jaxtyping import Float32, Float64
 
 from tokenhmr.synthesis.fabrics import dye
 from tokenhmr.synthesis.materials import pick
-from tokenhmr.synthesis.places import Spot, car, leaves, made_of, shade_of
+from tokenhmr.synthesis.props import Spot, car, leaves, made_of, shade_of
 from tokenhmr.synthesis.stage import Material, Stage
 
 _KINDS = ("table", "desk", "railing", "seat", "plant", "pole", "car", "box")
@@ -42,9 +42,11 @@ def obstruct(stage: Stage, spot: Spot, generator: np.random.Generator) -> None:
             green = np.array([0.07, 0.15, 0.03]) * generator.uniform(0.4, 2)
             leaf = Material(pick(generator, "foliage"), 0.006, green, green * 2)
             middle = np.array([x, height * generator.uniform(0.3, 1.1), z])
-            leaves(stage, middle, np.array([0.5, height, 0.5]) * generator.uniform(0.5, 1.2), 40, generator, leaf)
+            leaves(stage, middle, np.array([0.5, height, 0.5]) * generator.uniform(0.4, 1.0), 60, generator, leaf)
         elif kind == "pole":
-            stage.box((x, 0, z), (generator.uniform(0.04, 0.25), 4.0, 0.1), made_of(generator, 0.01, "plaster", "ground"), turn=turn)
+            stage.box(
+                (x, 0, z), (generator.uniform(0.04, 0.25), 4.0, 0.1), made_of(generator, 0.01, "plaster", "ground"), turn=turn
+            )
         elif kind == "car":
             car(stage, *(unit * max(far, 1.3)).tolist(), generator)
         else:
@@ -112,7 +114,9 @@ def hold(
         stage.quad(list(hand - way * 0.2), list(way), list(np.cross(thick, way) / np.linalg.norm(way)), thing)
         if generator.random() < 0.3:
             side = thick / np.linalg.norm(thick) * 0.24
-            stage.quad(list(hand + way * 0.5 - side / 2), list(way * 0.5), list(side), thing._replace(texture=pick(generator, "tiles")))
+            stage.quad(
+                list(hand + way * 0.5 - side / 2), list(way * 0.5), list(side), thing._replace(texture=pick(generator, "tiles"))
+            )
     else:  # as round as two dozen patches make it
         radius = generator.uniform(0.05, 0.16)
         middle = hand + generator.normal(0, 0.5, 3) * radius

@@ -1,4 +1,4 @@
-"""One picture: background, floor and shadow, the person, what stands before them, and what a camera does to it all."""
+"""One picture: a place, people in it with their shadows, what stands before them, and what a camera does to it all."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 
 from tokenhmr.render import rasterize
 from tokenhmr.render.rasterize import extent, project_to_screen
-from tokenhmr.synthesis.backgrounds import background
+from tokenhmr.synthesis.daylight import harmonics
 from tokenhmr.synthesis.kernels import paint, vertex_normals
-from tokenhmr.synthesis.lamp import LampView, lay_floor, lit, see_from_lamp
+from tokenhmr.synthesis.lamp import LampView, lit, see_from_lamp
 from tokenhmr.synthesis.lens import expose, hide
 from tokenhmr.synthesis.people import Dressed
 from tokenhmr.synthesis.scene import PICTURE, Camera, Light, View
+from tokenhmr.synthesis.setting import MOST_HIDDEN, before, behind, settle
 from tokenhmr.synthesis.tailor import Tailor
 from tokenhmr.synthesis.wardrobe import Look
 
@@ -44,26 +45,32 @@ class Photograph:
 
 def photograph(shot: Shot, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, generator: np.random.Generator) -> Photograph:
     """Take the picture."""
-    picture, name = background(generator, PICTURE)
     bare = shot.person.vertices
     person = _put_on(shot.person, faces, tailor, shot.light)
     everybody = [person, *(_put_on(someone, faces, tailor, shot.light) for someone in shot.company)]
-    if generator.random() < 0.45:
-        floor = float((bare @ shot.view.up.astype(np.float32)).min())
-        lay_floor(picture, floor, shot.view, shot.camera, shot.light, person.lamp, generator)
+    bodies, lamps = [one.vertices for one in everybody], [one.lamp for one in everybody]
+    setting = settle(shot.view, shot.camera, shot.light, bodies, lamps, generator)
+    picture, name = behind(setting, person.depth, generator)
+    around = harmonics(picture, shot.view.up, shot.light)
     body = rasterize(
         bare, faces, focal=shot.camera.focal, center=shot.camera.center, width=PICTURE, height=PICTURE, both_sides=False
-    ).covered
+    )
     # The farthest first: whoever comes later hides those before.
-    hidden = np.zeros_like(body)
+    hidden = np.zeros_like(body.covered)
     for someone in sorted(everybody, key=lambda one: -one.depth):
-        cover = _paint(picture, someone, shot)
-        if someone.depth < person.depth:
+        nearer = someone.depth < person.depth
+        untouched = picture.copy() if nearer else picture
+        cover = _paint(picture, someone, shot, around)
+        if nearer and ((hidden | cover) & body.covered).sum() > MOST_HIDDEN * body.covered.sum():
+            picture = untouched  # somebody so near that nothing is left to see steps out of the picture
+        elif nearer:
             hidden |= cover
-    mask = np.where(body, VISIBLE, 0).astype(np.uint8)
-    if generator.random() < 0.3:
+    mask = np.where(body.covered, VISIBLE, 0).astype(np.uint8)
+    hands = bare[tailor.hand > 0.9]
+    hidden |= before(setting, hands, body.nearness, picture, generator)
+    if generator.random() < 0.08:
         hidden |= hide(picture, mask, generator)
-    mask[body & hidden] = HIDDEN
+    mask[body.covered & hidden] = HIDDEN
     return Photograph(pixels=expose(picture, generator), mask=mask, background=name)
 
 
@@ -104,6 +111,7 @@ def _paint(
     picture: Float32[np.ndarray, "height width 3"],
     someone: _Clothed,
     shot: Shot,
+    around: Float32[np.ndarray, "9 3"],  # daylight.harmonics
 ) -> Bool[np.ndarray, "height width"]:
     """Draw a clothed body in place, two by two samples a pixel, only in the window that it touches; true where it is."""
     camera, look, light = shot.camera, someone.look, shot.light
@@ -123,6 +131,7 @@ def _paint(
         both_sides=False,
     )
     bright = lit(someone.vertices, someone.lamp)[:, None]
+    lamps = (light.direction, light.lamp, light.fill_direction, light.fill, light.rim, shot.view.up)
     attributes = np.concatenate([someone.uv, someone.tint, bright, someone.covers], axis=1)
     paint(
         fragments.face,
@@ -132,7 +141,7 @@ def _paint(
         attributes.astype(np.float32),
         look.textures,
         look.gloss,
-        np.stack([light.direction, light.lamp, light.sky, light.ground, light.rim, shot.view.up]).astype(np.float32),
+        np.concatenate([np.stack(lamps), around]).astype(np.float32),
         picture[top:bottom, left:right],
     )
     cover[top:bottom, left:right] = fragments.covered[::2, ::2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from tokenhmr.synthesis.stage_kernels import clip, shade
 
 _NEAR = 0.08  # metres
 
+Triple = Sequence[float | int] | Float[np.ndarray, " 3"]
+
 
 class Material(NamedTuple):
     """What a quad is made of. Colours are linear RGB."""
@@ -26,6 +29,7 @@ class Material(NamedTuple):
     first: Float[np.ndarray, " 3"]
     second: Float[np.ndarray, " 3"]
     glow: float = 0.0  # light of its own: lamps, screens, windows
+    relief: float = 1.0  # how strongly the texture darkens and brightens
 
 
 class Quad(NamedTuple):
@@ -43,9 +47,7 @@ class Stage:
 
     quads: list[Quad] = field(default_factory=list)
 
-    def quad(
-        self, corner: list[float], along: list[float], up: list[float], material: Material
-    ) -> None:
+    def quad(self, corner: Triple, along: Triple, up: Triple, material: Material) -> None:
         """A parallelogram from a corner and two sides."""
         self.quads.append(Quad(np.array(corner), np.array(along), np.array(up), material))
 
@@ -55,8 +57,8 @@ class Stage:
 
     def box(
         self,
-        middle: tuple[float, float, float],  # of the bottom
-        size: tuple[float, float, float],  # across, high, deep
+        middle: Triple,  # of the bottom
+        size: Triple,  # across, high, deep
         material: Material,
         *,
         turn: float = 0.0,  # radians about y
@@ -95,7 +97,9 @@ def see(
     corners = np.stack([corner, corner + along, corner + along + up, corner + up], axis=1) @ place_to_camera.T + origin
     wide, high = np.linalg.norm(along, axis=1, keepdims=True) / texel, np.linalg.norm(up, axis=1, keepdims=True) / texel
     zero = np.zeros_like(wide)
-    texels = np.stack([np.concatenate(pair, axis=1) for pair in ((zero, zero), (wide, zero), (wide, high), (zero, high))], axis=1)
+    texels = np.stack(
+        [np.concatenate(pair, axis=1) for pair in ((zero, zero), (wide, zero), (wide, high), (zero, high))], axis=1
+    )
     # No two walls begin at the same brick.
     texels += (corner.sum(axis=1, keepdims=True) * 37.0 % 128.0)[:, None] * (texel < 0.3)[:, None]
     triangles, texels, owner = clip(corners, texels, _NEAR)
@@ -105,10 +109,8 @@ def see(
     if len(triangles):
         points = triangles.reshape(-1, 3)
         near = 1 / points[:, 2]
-        screen = np.stack(
-            [points[:, 0] * near * camera.focal + camera.center[0], points[:, 1] * near * camera.focal + camera.center[1], near],
-            axis=1,
-        )
+        flat = points[:, :2] * near[:, None] * camera.focal + np.array(camera.center)
+        screen = np.column_stack([flat, near])
         faces = np.arange(len(screen), dtype=np.int32).reshape(-1, 3)
         fill(screen, faces, np.ones(len(faces), dtype=bool), True, nearness, face, bary)
     normal = np.cross(along, up) @ place_to_camera.T
@@ -141,11 +143,12 @@ def see(
 
 def _looks(
     stage: Stage, normal: Float64[np.ndarray, "quad 3"], up: Float64[np.ndarray, " 3"], light: Light
-) -> Float32[np.ndarray, "quad 18"]:
-    """Of each quad: texture, texel, two colours, light from all around, the lamp's, glow, normal."""
+) -> Float32[np.ndarray, "quad 19"]:
+    """Of each quad: texture, texel, two colours, light from all around, the lamp's, glow, normal, relief."""
     lamp = np.maximum(normal @ light.direction, 0)[:, None] * light.lamp
     above = (normal @ up)[:, None]
     around = light.sky * (1 + above) / 2 + light.ground * (1 - above) / 2
     around = around + np.maximum(normal @ light.fill_direction, 0)[:, None] * light.fill
     rows = [(m.texture, m.texel, *m.first, *m.second, m.glow) for m in (quad.material for quad in stage.quads)]
-    return np.concatenate([np.array(rows), around, lamp, normal], axis=1).astype(np.float32)
+    relief = np.array([quad.material.relief for quad in stage.quads])[:, None]
+    return np.concatenate([np.array(rows), around, lamp, normal, relief], axis=1).astype(np.float32)

@@ -11,7 +11,7 @@ from tokenhmr.render.kernels import compiled
 
 _SIDE, _LEVELS = 128, 6  # of materials.bank
 # Columns of a quad's look.
-_TEXEL, _FIRST, _SECOND, _GLOW, _AROUND, _LAMP, _NORMAL = 1, 2, 5, 8, 9, 12, 15
+_TEXEL, _FIRST, _SECOND, _GLOW, _AROUND, _LAMP, _NORMAL, _RELIEF = 1, 2, 5, 8, 9, 12, 15, 18
 CONTACT_REACH = 1.4  # metres from the middle of the contact shadow to its border
 
 
@@ -47,9 +47,7 @@ def clip(
 
 @compiled
 @no_type_check
-def _fetch(
-    atlas: UInt8[np.ndarray, "texture 256 128 2"], texture: int, u: float, v: float, level: int
-) -> tuple[float, float]:
+def _fetch(atlas: UInt8[np.ndarray, "texture 256 128 2"], texture: int, u: float, v: float, level: int) -> tuple[float, float]:
     """Blend and shade at a place of a texture, halved ``level`` times, between four texels."""
     side = _SIDE >> level
     top = 2 * (_SIDE - side)
@@ -94,6 +92,19 @@ def _sunlit(
 
 @compiled
 @no_type_check
+def _open_air(x: float, y: float, z: float, contact: Float32[np.ndarray, "cell cell"]) -> float:
+    """Share of the light from all around that reaches a place: less at the foot of things, least under bodies."""
+    if abs(y) > 0.05:
+        return np.float32(0.72 + 0.28 * min(max(y, 0.0) * 2, 1.0))
+    cells = contact.shape[0]
+    column, row = int((x / CONTACT_REACH + 1) * cells / 2), int((z / CONTACT_REACH + 1) * cells / 2)
+    if 0 <= column < cells and 0 <= row < cells:
+        return 1 - contact[row, column]
+    return np.float32(1)
+
+
+@compiled
+@no_type_check
 def _heaven(
     x: float,
     y: float,
@@ -130,7 +141,7 @@ def shade(
     nearness: Float64[np.ndarray, "height width"],
     owner: Int32[np.ndarray, " triangle"],
     texels: Float32[np.ndarray, "triangle 3 2"],
-    looks: Float32[np.ndarray, "quad 18"],
+    looks: Float32[np.ndarray, "quad 19"],
     atlas: UInt8[np.ndarray, "texture 256 128 2"],
     camera: Float64[np.ndarray, " 3"],  # focal, center
     to_place: Float64[np.ndarray, "3 4"],  # camera axes (and 1) -> axes of the place, y up
@@ -147,7 +158,6 @@ def shade(
 ) -> None:
     """Colour every pixel of the stage, and the sky around it, in place."""
     height, width = face.shape
-    cells = contact.shape[0]
     for row in range(height):
         for column in range(width):
             x, y = (column + 0.5 - camera[1]) / camera[0], (row + 0.5 - camera[2]) / camera[0]
@@ -177,6 +187,7 @@ def shade(
             while under > 1.5 and level < _LEVELS - 1:
                 under, level = under / 2, level + 1
             blend, dark = _fetch(atlas, int(look[0]), u, v, level)
+            dark = max(1 + (dark - 1) * look[_RELIEF], np.float32(0.05))
             x, y = x * depth, y * depth
             wx = to_place[0, 0] * x + to_place[0, 1] * y + to_place[0, 2] * depth + to_place[0, 3]
             wy = to_place[1, 0] * x + to_place[1, 1] * y + to_place[1, 2] * depth + to_place[1, 3]
@@ -185,14 +196,8 @@ def shade(
             if gobo[0] >= 0:
                 patch, _ = _fetch(atlas, int(gobo[0]), (wx - wy * gobo[2]) / gobo[1], (wz - wy * gobo[3]) / gobo[1], 1)
                 sun *= 1 - gobo[4] * min(max((patch - 0.4) * 5, 0.0), 1.0)
-            # Corners at the ground get less light from all around, and so do feet.
-            open_air = np.float32(0.72 + 0.28 * min(max(wy, 0.0) * 2, 1.0))
-            if abs(wy) < 0.05:
-                open_air = np.float32(1)
-                s, t = int((wx / CONTACT_REACH + 1) * cells / 2), int((wz / CONTACT_REACH + 1) * cells / 2)
-                if 0 <= s < cells and 0 <= t < cells:
-                    open_air -= contact[t, s]
-                    sun *= 1 - contact[t, s]
+            open_air = _open_air(wx, wy, wz, contact)
+            sun *= min(open_air + np.float32(0.28), np.float32(1))
             for k in range(3):
                 albedo = (look[_FIRST + k] + blend * (look[_SECOND + k] - look[_FIRST + k])) * dark
                 picture[row, column, k] = albedo * (look[_AROUND + k] * open_air + look[_LAMP + k] * sun + look[_GLOW])
