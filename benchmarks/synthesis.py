@@ -18,7 +18,8 @@ from tokenhmr.synthesis import synthesize
 from tokenhmr.synthesis.chunks import CHUNK, Order, make_chunk
 
 STAGES = {
-    "behind": "place", "throw": "shadows", "before": "things before", "settle": "setting", "dress": "clothes", "sample_camera": "camera", "_paint": "body, shaded, 2x2 samples, shadows",
+    "behind": "place", "throw": "shadows", "before": "things before", "settle": "setting", "dress": "clothes",
+    "sample_camera": "camera", "_paint": "body, shaded, 2x2 samples, shadows",
     "hide": "occluders", "expose": "lens and sensor", "exact": "labels",
     "_encode": "JPEG and PNG", "forward": "skinning", "_poses": "poses",
 }  # fmt: skip

@@ -79,7 +79,7 @@ class Shade:
 
 def throw(
     lamps: list[LampView],
-    everybody: list[Float32[np.ndarray, "vertex 3"]],  # camera axes
+    everybody: list[Float32[np.ndarray, "_ 3"]],  # camera axes
     place_to_camera: Float64[np.ndarray, "3 3"],
     origin: Float64[np.ndarray, " 3"],
     light: Light,
@@ -101,7 +101,7 @@ def throw(
 
 
 def _contact(
-    everybody: list[Float32[np.ndarray, "vertex 3"]],
+    everybody: list[Float32[np.ndarray, "_ 3"]],
     place_to_camera: Float64[np.ndarray, "3 3"],
     origin: Float64[np.ndarray, " 3"],
 ) -> Float32[np.ndarray, "cell cell"]:

@@ -123,7 +123,9 @@ def _few_pixels(
     if again < 0.15:
         done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(generator.integers(35, 90))])
         assert done
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        stored = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert stored is not None
+        pixels = stored
     return pixels
 
 

@@ -48,7 +48,8 @@ def obstruct(stage: Stage, spot: Spot, generator: np.random.Generator) -> None:
                 (x, 0, z), (generator.uniform(0.04, 0.25), 4.0, 0.1), made_of(generator, 0.01, "plaster", "ground"), turn=turn
             )
         elif kind == "car":
-            car(stage, *(unit * max(far, 1.3)).tolist(), generator)
+            place = unit * max(far, 1.3)
+            car(stage, float(place[0]), float(place[1]), generator)
         else:
             size = generator.uniform(0.25, 0.8, size=3)
             stage.box((x, 0, z), tuple(size), made_of(generator, 0.01, "plaster", "clutter", "planks"), turn=turn)

@@ -47,7 +47,7 @@ def settle(
     view: View,
     camera: Camera,
     light: Light,
-    bodies: list[Float32[np.ndarray, "vertex 3"]],  # camera axes; the person first
+    bodies: list[Float32[np.ndarray, "_ 3"]],  # camera axes; the person first
     lamps: list[LampView],
     generator: np.random.Generator,
 ) -> Setting:
