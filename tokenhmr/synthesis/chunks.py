@@ -23,11 +23,11 @@ from tokenhmr.synthesis.people import clothe
 from tokenhmr.synthesis.picture import Shot, photograph
 from tokenhmr.synthesis.poses import MotionPoses, Poses, read_poses, sample_key_poses
 from tokenhmr.synthesis.scene import View, sample_camera, sample_light, sample_view
+from tokenhmr.synthesis.shapes import sample_shape, stature_and_build, traits
 from tokenhmr.synthesis.tailor import Tailor, measure
 
 SPLITS = ("train", "val", "test")
 CHUNK = 32  # people skinned at once; fixed, since the rounding of a matrix product depends on its size
-BETA_LIMIT = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def cast(order: Order, chunk: int) -> Cast:
     body, _, _ = _body()
     generators = [picture_generator(order, index) for index in range(chunk * CHUNK, (chunk + 1) * CHUNK)]
     poses = _poses(order, np.random.default_rng(_seed(order, chunk, "poses")))
-    betas = np.stack([np.clip(g.standard_normal(10), -BETA_LIMIT, BETA_LIMIT) for g in generators]).astype(np.float32)
+    betas = np.stack([sample_shape(generator) for generator in generators])
     views = [sample_view(generator) for generator in generators]
     roots = np.stack([view.world_to_camera @ root for view, root in zip(views, poses.root, strict=True)])
     full = np.zeros((CHUNK, 24, 3))
@@ -85,8 +85,10 @@ def cast(order: Order, chunk: int) -> Cast:
 
 def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
     """The first ``limit`` of ``CHUNK`` samples, from nothing but the order and the chunk's number."""
-    _, tailor, faces = _body()
+    body, tailor, faces = _body()
     generators, full, betas, source, views, figures, joints44 = cast(order, chunk)
+    with torch.inference_mode():
+        statures = stature_and_build(body, betas)
     samples: list[Sample] = []
     for row, generator in enumerate(generators[:limit]):
         index, vertices, joints = chunk * CHUNK + row, figures[row].vertices, joints44[row]
@@ -116,6 +118,7 @@ def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
         labels |= {
             "background": f"{photo.background}-{order.seed}-{order.split}-{index}",
             "outfit": shot.person.look.outfit,
+            "traits": traits(shot.person.look, *statures[row]),
             "motion": source[row],
             "seed": order.seed,
         }

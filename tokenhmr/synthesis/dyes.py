@@ -9,6 +9,7 @@ from tokenhmr.synthesis.fabrics import TEXELS, Colour, denim, dye, hair_colour, 
 from tokenhmr.synthesis.tailor import LAYERS
 
 _PLAIN = {"shoes", "sole", "gloves", "hair"}
+_ALWAYS = {"legs", "top", "jacket", "shoes"}  # whose colours others take over
 _SIGNAL = np.array([(1.0, 0.42, 0.05), (0.86, 0.95, 0.1), (0.95, 0.2, 0.1)])  # colours of vests that want to be seen
 
 
@@ -17,7 +18,7 @@ def colour_layers(
 ) -> tuple[Float32[np.ndarray, "material 64 64 3"], Float32[np.ndarray, " material"], int]:
     """Textures and gloss of the skin and of ``LAYERS``, and the skin's place on its scale."""
     skin, tone = skin_colour(generator)
-    dyes: dict[str, Colour] = {layer: _unlike(skin, generator) for layer in LAYERS}
+    dyes: dict[str, Colour] = {layer: _unlike(skin, generator) for layer in LAYERS if layer in worn | _ALWAYS}
     _match(outfit, dyes, skin, generator)
     dyes["hair"] = hair_colour(generator)
     dyes["sole"] = np.full(3, generator.choice((0.03, 0.25, 0.75))) if generator.random() < 0.8 else dyes["shoes"]

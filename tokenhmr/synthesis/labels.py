@@ -4,7 +4,9 @@ Fields (pixels of the picture with x to the right and y down, metres, radians; c
 ``keypoints_2d`` 44 of (x, y, confidence), 1 inside the picture and 0 outside; ``keypoints_3d`` 44 of (x, y, z, confidence),
 the body layer's output without translation (``camera.translation`` moves it before the camera); ``pose`` 24 axis-angles, the
 first turning the body into camera axes; ``betas`` 10 of the body kind ``body``; ``box_center`` and ``box_size`` (width, height)
-around what of the body lies inside the frame: the picture without a margin of 32 pixels on every side (``scene.MARGIN``).
+around what of the body lies inside the frame: the picture without a margin of 32 pixels on every side (``scene.MARGIN``);
+``traits`` of the person: ``skin_tone`` (Monk scale, 1 to 10), ``outfit``, ``layers`` (what is worn), ``hair``, ``height_m``,
+``build`` (litres to a square metre of height) and ``build_group`` (slim, middle, heavy). There is no age: see ``shapes``.
 """
 
 from __future__ import annotations

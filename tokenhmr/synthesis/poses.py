@@ -16,6 +16,7 @@ from jaxtyping import Float32, Float64, Int64
 from tokenhmr.body import key_poses
 from tokenhmr.data.mocap import read_clip, subject_of
 from tokenhmr.skeleton import BODY_JOINTS, flip_permutation, subset
+from tokenhmr.synthesis.shoulders import lift_shoulders
 
 # AMASS has z up; SMPL at rest, and we, have y up.
 Z_UP_TO_Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
@@ -32,6 +33,8 @@ _UPPER = np.array(
 # Degrees of the perturbation: what CMU's markers do not see (collars, head) is moved most.
 _LOOSE = {"left_collar": 7.0, "right_collar": 7.0, "neck": 9.0, "head": 11.0, "left_wrist": 12.0, "right_wrist": 12.0}
 _SPREAD = np.radians([_LOOSE.get(name, 4.0) for name in BODY_JOINTS]).astype(np.float32)[:, None]
+_SHRUGS = 0.08  # share of people
+_LYING = 0.15  # share of key poses that lie on the ground
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +59,8 @@ class MotionPoses:
     share: Float64[np.ndarray, " clip"]  # how often a clip is drawn
 
     def sample(self, count: int, generator: np.random.Generator, *, vary: bool) -> Poses:
-        """Frames, half of them mirrored; ``vary`` perturbs joints and lends every fifth body another's upper half."""
+        """Frames, half of them mirrored. ``vary`` lends every fifth body another's upper half, raises shoulders with arms,
+        now and then in a shrug, and perturbs joints, but none beyond its limits if it was within."""
         frame = self._frames(count, generator)
         body, root = self.body[frame], self.root[frame]
         other = self._frames(count, generator)
@@ -64,7 +68,9 @@ class MotionPoses:
         noise = generator.standard_normal((count, 21, 3)).astype(np.float32) * _SPREAD
         if vary:
             body[np.ix_(exchanged, _UPPER)] = self.body[other[exchanged]][:, _UPPER]
-            body = body + noise
+            body = lift_shoulders(body, *_girdles(count, generator))
+            low, high = key_poses.joint_limits()
+            body = np.clip(body + noise, np.minimum(low, body), np.maximum(high, body))
         flipped = generator.random(count) < 0.5
         body[flipped] = body[flipped][:, _SWAPPED] * _MIRROR
         sign = np.array([-1.0, 1.0, 1.0])
@@ -76,6 +82,16 @@ class MotionPoses:
         clip = generator.choice(len(self.share), size=count, p=self.share)
         length = np.diff(np.append(self.first, len(self.body)))[clip]
         return self.first[clip] + (generator.random(count) * length).astype(np.int64)
+
+
+def _girdles(
+    count: int, generator: np.random.Generator
+) -> tuple[Float64[np.ndarray, "person 2"], Float64[np.ndarray, "person 2"]]:
+    """How much shoulders rise with arms: 1 degree for 2 to 3 of the arm beside it; and shrugs, mostly none, radians."""
+    rhythm = np.repeat(generator.uniform(1 / 4, 1 / 3, size=(count, 1)), 2, axis=1)
+    shrugs = generator.random((count, 1)) < _SHRUGS
+    one_sided = generator.uniform(0.5, 1.0, size=(count, 2))
+    return rhythm, shrugs * one_sided * np.radians(generator.uniform(5, 20, size=(count, 1)))
 
 
 def read_poses(folder: Path) -> MotionPoses:
@@ -108,6 +124,13 @@ def read_poses(folder: Path) -> MotionPoses:
 
 
 def sample_key_poses(count: int, generator: np.random.Generator) -> Poses:
-    """Variations of the package's key poses, upright as they were authored."""
+    """Variations of the package's key poses: upright as they were authored, some lying on back, belly or a side."""
     body = key_poses.sample(count, generator)
-    return Poses(body=body, root=np.tile(np.eye(3), (count, 1, 1)), source=("key_poses",) * count)
+    lying = generator.random(count) < _LYING
+    down = np.stack([generator.choice((-1.0, 1.0), count), generator.normal(0, 0.15, count), np.zeros(count)], axis=1)
+    tilt = np.radians(generator.normal(90, 10, size=(count, 1))) * down
+    rolled = np.zeros((count, 3))
+    rolled[:, 1] = generator.choice((0.0, 0.5, -0.5), count, p=(0.7, 0.15, 0.15)) * np.pi  # about the body's own axis
+    root = (roma.rotvec_to_rotmat(torch.from_numpy(tilt)) @ roma.rotvec_to_rotmat(torch.from_numpy(rolled))).numpy()
+    root[~lying] = np.eye(3)
+    return Poses(body=body, root=root, source=("key_poses",) * count)
