@@ -116,7 +116,7 @@ def test_joints_are_where_the_body_and_the_camera_put_them(body, shards):
         np.testing.assert_allclose(posed(body, labels).joints.numpy(), space[:, :3], atol=2e-4)
         placed = space[:, :3] + camera["translation"]
         pixels = placed[:, :2] / placed[:, 2:] * camera["focal"] + camera["center"]
-        np.testing.assert_allclose(flat[:, :2], pixels, atol=0.01)
+        np.testing.assert_allclose(flat[:, :2], pixels, rtol=2e-5, atol=0.01)  # joints of near people are far outside
         inside = ((flat[:, :2] >= 0) & (flat[:, :2] < PICTURE)).all(axis=1)
         np.testing.assert_array_equal(flat[:, 2], inside)
         assert labels["trusted"] and labels["has_pose"] and labels["has_betas"]
