@@ -7,7 +7,7 @@ from tokenhmr.models.tokenhmr import TokenHMR, build_tokenhmr
 from tokenhmr.models.tokenizer import PoseTokenizer
 
 
-def tiny_model() -> TokenHMR:
+def tiny_model(*, camera_token: bool = False) -> TokenHMR:
     torch.manual_seed(0)
     model = build_tokenhmr(
         backbone={"stem": "conv", "width": 64, "depth": 1, "heads": 2, "mlp_ratio": 2.0, "drop_path": 0.0},
@@ -15,6 +15,7 @@ def tiny_model() -> TokenHMR:
         classifier={"hidden": 8, "token_hidden": 8, "channel_hidden": 8, "layers": 1},
         tokenizer=PoseTokenizer(width=16, codes=8, code_width=8, upsamplings=1),
         body=load_body(),
+        camera_token=camera_token,
     )
     torch.nn.init.zeros_(model.heads.camera.weight)
     torch.nn.init.zeros_(model.heads.camera.bias)

@@ -1,5 +1,6 @@
 """Small annotated pictures and shards of them, made on the spot."""
 
+import dataclasses
 import io
 import json
 import tarfile
@@ -35,6 +36,18 @@ def fields(number: int = 0, *, side: int = 64, **changed: Any) -> dict[str, Any]
 
 def annotation(number: int = 0, **changed: Any) -> Annotation:
     return read_annotation(json.dumps(fields(number, **changed)).encode(), source_trusted=True)
+
+
+def photographed(focal: float = 60.0, axis: tuple[float, float] = (20.0, 40.0)) -> tuple[Annotation, np.ndarray]:
+    """A person before a wide lens, far from its axis, with exact labels; and where the body stands, metres."""
+    place = np.array([1.3, -0.4, 2.5])
+    blank = annotation(0, camera={"focal": focal, "center": list(axis)})
+    joints = blank.keypoints_3d.copy()
+    joints[:, :3] *= 0.3
+    placed = joints[:, :3] + place
+    pixels = (placed[:, :2] / placed[:, 2:] * focal + axis).astype(np.float32)
+    points = np.concatenate([pixels, np.ones((44, 1), dtype=np.float32)], axis=1)
+    return dataclasses.replace(blank, keypoints_2d=points, keypoints_3d=joints, box_center=pixels.mean(axis=0)), place
 
 
 def picture(number: int = 0, *, side: int = 64) -> np.ndarray:

@@ -19,12 +19,13 @@ def people(count=12, seed=0):
 @pytest.mark.parametrize("flip", [False, True])
 def test_drawn_people_change_as_pictures_do(flip):
     """The slow twin is ``data.augment.prepare``, one picture at a time."""
-    annotated = [annotation(number) for number in range(3)]
+    lens = {"focal": 70.0, "center": [20.0, 45.0]}
+    annotated = [annotation(number, camera=lens) for number in range(3)]
     drawn = {
         "pose": torch.from_numpy(np.stack([one.pose for one in annotated])),
         "betas": torch.from_numpy(np.stack([one.betas for one in annotated])),
         "keypoints_3d": torch.from_numpy(np.stack([one.keypoints_3d[:, :3] for one in annotated])),
-        "view": torch.zeros(3, 3),
+        "view": torch.from_numpy(np.stack([prepare(picture(0), one).view for one in annotated])),
     }
     points = []
     for one in annotated:
@@ -42,6 +43,7 @@ def test_drawn_people_change_as_pictures_do(flip):
     torch.testing.assert_close(got.pose.global_orient, wanted.pose.global_orient, atol=1e-5, rtol=0)
     torch.testing.assert_close(got.pose.body, wanted.pose.body, atol=1e-5, rtol=0)
     torch.testing.assert_close(got.pose.betas, wanted.pose.betas)
+    torch.testing.assert_close(got.view, wanted.view, atol=1e-5, rtol=0)
 
 
 def test_a_mirror_twice_is_no_mirror():

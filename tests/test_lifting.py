@@ -9,7 +9,7 @@ from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.training.lifting import Lifter, as_found
 
 
-def small_model(*, locator=True, places=None):
+def small_model(*, locator=True, places=None, camera_token=False):
     torch.manual_seed(0)
     tokenizer = PoseTokenizer(width=16, codes=32, code_width=8, upsamplings=1, downsamplings=1, stages=2, depth=1)
     return build_tokenhmr(
@@ -17,6 +17,7 @@ def small_model(*, locator=True, places=None):
         decoder={"width": 32, "depth": 1, "heads": 2, "head_width": 16},
         classifier={"hidden": 8, "token_hidden": 8, "channel_hidden": 8, "layers": 1},
         tokenizer=tokenizer, body=load_body("open"), locator=locator, places=places,
+        camera_token=camera_token,
     )  # fmt: skip
 
 

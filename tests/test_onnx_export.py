@@ -66,6 +66,31 @@ def test_the_runner_has_twenty_lines_and_finds_the_same_body(exported, tmp_path)
         assert np.abs(body["body_pose"][0] - person.body_pose).max() < 1e-3
 
 
+def test_a_model_that_is_told_the_camera_has_one_more_input(tmp_path):
+    model = tiny_model(camera_token=True)
+    torch.nn.init.normal_(model.camera_token.say)
+    save_pretrained(model, tmp_path / "weights")
+    made = onnx_export.export_onnx(str(tmp_path / "weights"), tmp_path / "model.onnx")  # compares both inputs with torch
+    assert made.difference is not None
+    session = onnxruntime.InferenceSession(str(made.file), providers=["CPUExecutionProvider"])
+    assert [entry.name for entry in session.get_inputs()] == ["crops", "view"]
+    picture = sample_folder() / "skimage_astronaut.jpg"
+    image = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
+    for focal in (None, 400.0):
+        command = [
+            sys.executable,
+            str(made.runner),
+            str(made.file),
+            str(picture),
+            *map(str, [*BOX[0], *([focal] if focal else [])]),
+        ]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+        (person,) = Predictor(model)(image, BOX, focal=focal)
+        with np.load(tmp_path / "body.npz") as body:
+            assert np.abs(body["global_orient"][0] - person.global_orient).max() < 1e-3
+
+
 def test_a_graph_that_says_something_else_is_not_written(exported):
     other = tiny_model()
     with torch.no_grad():

@@ -6,8 +6,9 @@ Camera axes everywhere: x right, y down, z forward; metres. Crop coordinates: th
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -89,6 +90,7 @@ class Prediction(TensorRecord):
     located: Float[Tensor, "batch 44 2"] | None = None  # joints found in the picture itself, crop coordinates
     location_logits: Float[Tensor, "batch 44 cell"] | None = None  # where each was looked for
     cells: Float[Tensor, "cell 2"] | None = None  # crop coordinates of the cells
+    view: Float[Tensor, "batch 3"] | None = None  # where the model was told the picture's camera: axes are its axes
     judged: Judgement | None = None  # only in training against a discriminator
 
 
@@ -106,6 +108,7 @@ class Batch(TensorRecord):
     box_center: Float[Tensor, "batch 2"]  # pixels of the source picture
     box_size: Float[Tensor, " batch"]  # side of the square crop, pixels of the source picture
     image_size: Float[Tensor, "batch 2"]  # width, height of the source picture
+    view: Float[Tensor, "batch 3"] | None = None  # of the crop in the picture's camera (camera.py), turned and mirrored with it
     mask: Bool[Tensor, "batch height width"] | None = None  # where the person is; only where a reader was asked for masks
     key: tuple[str, ...] = ()
     dataset: tuple[str, ...] = ()
@@ -124,6 +127,12 @@ class Batch(TensorRecord):
         if moved.image.dtype != torch.uint8:
             return moved
         return dataclasses.replace(moved, image=normalise(moved.image))
+
+
+def ask(model: Callable[..., Any], batch: Any) -> Any:
+    """What a model says of a batch's ``inputs``; the picture's camera goes only to models that ask for it (``asks_view``)."""
+    plain = getattr(model, "module", model)  # DistributedDataParallel and FSDP hide it
+    return model(batch.inputs, batch.view) if getattr(plain, "asks_view", False) else model(batch.inputs)
 
 
 @dataclass(frozen=True, kw_only=True)

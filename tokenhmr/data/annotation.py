@@ -35,6 +35,15 @@ class Annotation:
     mask: int | None = None  # row of the person in the masks of the picture, where it has some
     track: str = ""  # recording and person in it, where that is known: pictures of one track are not independent
     frame: int | None = None  # number of the picture in its recording
+    lens: Float32[np.ndarray, "4"] | None = None  # focal length along x and y, then where the axis meets the picture; pixels
+
+    @property
+    def known_lens(self) -> Float32[np.ndarray, "4"]:
+        """``lens``, or what CLIFF (Li et al., ECCV 2022) assumes: a focal length of the diagonal, the axis in the middle."""
+        if self.lens is not None:
+            return self.lens
+        diagonal = np.hypot(*self.image_size)
+        return np.array([diagonal, diagonal, *(self.image_size / 2)], dtype=np.float32)
 
 
 _SHAPES = {
@@ -81,6 +90,7 @@ def read_annotation(text: bytes, *, source_trusted: bool) -> Annotation:
         gender=gender,
         track=_track(fields),
         frame=_frame(fields.get("frame")),
+        lens=read_lens(fields.get("camera")),
         **arrays,
     )
 
@@ -95,6 +105,19 @@ def checked_arrays(values: dict[str, Any]) -> dict[str, Any]:
         if arrays[name][:, -1].min() < 0:
             raise ValueError(f"{name} has a confidence of {arrays[name][:, -1].min():g}, it should be 0 or more")
     return arrays
+
+
+def read_lens(said: Any) -> Float32[np.ndarray, "4"] | None:
+    """``{"focal": f or [fx, fy], "center": [x, y]}`` in pixels, or nothing; a ``ValueError`` says what is wrong."""
+    if said is None:
+        return None
+    if not isinstance(said, dict) or not {"focal", "center"} <= set(said):
+        raise ValueError(f"camera is {said!r}, it should have focal and center")
+    focal = said["focal"] if np.ndim(said["focal"]) else [said["focal"]] * 2
+    focal, center = _array("camera: focal", focal, (2,)), _array("camera: center", said["center"], (2,))
+    if focal.min() <= 0:
+        raise ValueError(f"camera: focal is {focal.tolist()}, it should be positive")
+    return np.concatenate([focal, center])
 
 
 def _array(name: str, value: Any, shape: tuple[int, ...]) -> Float32[np.ndarray, "*shape"]:

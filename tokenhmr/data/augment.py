@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 
+from tokenhmr.camera import CROP_SIDE
 from tokenhmr.data.annotation import Annotation
 from tokenhmr.data.crop import crop, crop_mask, crop_matrix, square_side, to_crop
 from tokenhmr.data.disturb import Occluder, Streak, blur_along, draw_occluders, draw_streak, occlude, recoloured_planes
@@ -125,6 +126,7 @@ class Sample:
     turn: float  # radians about the camera's z, left to the collation, which makes all matrices at once
     box_center: Float32[np.ndarray, "2"]  # pixels of the source picture
     box_side: float
+    view: Float32[np.ndarray, "3"]  # camera.py; turned and mirrored with the crop
     annotation: Annotation
     mask: Bool[np.ndarray, "256 256"] | None = None  # where the person is, if that was asked for
 
@@ -162,9 +164,25 @@ def prepare(
         turn=change.turn,
         box_center=center.astype(np.float32),
         box_side=side,
+        view=_view(annotation, center, side, matrix),
         annotation=annotation,
         mask=None if mask is None else crop_mask(mask, matrix),
     )
+
+
+def _view(
+    annotation: Annotation, center: Float32[np.ndarray, "2"], side: float, matrix: Float64[np.ndarray, "2 3"]
+) -> Float32[np.ndarray, "3"]:
+    """Where a changed crop is looked from, in a camera that is changed alike.
+
+    A camera turned about its optical axis turns its picture about the principal point: the square around the turned middle
+    shows what the crop turned about its own middle shows, and bodies turn about z, as the labels do. So the middle, seen from
+    the principal point, turns with the crop, is mirrored with it, and its distance stays. Shift and scale choose another
+    square of the same picture.
+    """
+    focal, axis = annotation.known_lens[:2].astype(np.float64), annotation.known_lens[2:]
+    x, y = matrix[:, :2] @ ((center - axis) / focal) * (side / CROP_SIDE)
+    return np.array([x, y, side / np.sqrt(focal.prod())], dtype=np.float32)
 
 
 def _box(annotation: Annotation, change: Change) -> tuple[Float32[np.ndarray, "2"], float]:

@@ -35,6 +35,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         box_center=torch.from_numpy(np.stack([sample.box_center for sample in samples])),
         box_size=torch.tensor([sample.box_side for sample in samples]),
         image_size=torch.from_numpy(np.stack([row.image_size for row in rows])),
+        view=torch.from_numpy(np.stack([sample.view for sample in samples])),
         mask=_masks(samples),
         key=tuple(row.key for row in rows),
         dataset=tuple(row.dataset for row in rows),

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from tokenhmr.data.annotation import GENDERS, Annotation, checked_arrays
+from tokenhmr.data.annotation import GENDERS, Annotation, checked_arrays, read_lens
 from tokenhmr.data.crop import square_side
 from tokenhmr.data.opened import open_scene
 from tokenhmr.data.scene import Scene, Skip, known, size_array
@@ -29,7 +29,18 @@ from tokenhmr.skeleton import JOINTS44, SMPL_JOINTS, subset
 _DIGITS = 5  # behind the point: a hundredth of a millimetre
 _JOINTS_TO_PERSON = 1.2  # joints lie inside the skin
 _SHAPE = 10
-_SAID = ("box", "joints_2d", "joints_3d", "pose", "betas", "trusted", "gender", "key", "dataset")  # of a person, in a JSON
+_SAID = (
+    "box",
+    "joints_2d",
+    "joints_3d",
+    "pose",
+    "betas",
+    "trusted",
+    "gender",
+    "camera",
+    "key",
+    "dataset",
+)  # of a person, in a JSON
 
 Joints = Mapping[str, Sequence[float | int]]  # names of skeleton.JOINTS44
 
@@ -64,6 +75,7 @@ def person(
     betas: Sequence[float | int] | None = None,
     trusted: bool = False,  # whether pose, shape and 3D joints are exact, not fitted
     gender: str = "neutral",
+    camera: Mapping[str, Any] | None = None,  # {"focal": f or [fx, fy], "center": [x, y]}, pixels; see Annotation.known_lens
 ) -> Annotation:
     """What is known of one person in a picture (JPEG or PNG bytes); what is not given counts as not annotated.
 
@@ -88,6 +100,7 @@ def person(
             "keypoints_3d": space, "pose": np.zeros((len(SMPL_JOINTS), 3)) if pose is None else pose,
             "betas": np.zeros(_SHAPE) if betas is None else betas,
         })  # fmt: skip
+        lens = read_lens(camera)
     except ValueError as reason:
         raise ValueError(f"{key}: {reason}") from reason
     return Annotation(
@@ -97,6 +110,7 @@ def person(
         has_betas=betas is not None,
         trusted=trusted,
         gender=gender,
+        lens=lens,
         **arrays,
     )
 
@@ -206,6 +220,8 @@ def cut_out(
         box_size=annotation.box_size * scale,
         keypoints_2d=joints,
         mask=None,
+        # Of a piece of a picture nobody can tell what the whole one's camera was: what is assumed is written down here.
+        lens=(annotation.known_lens - [0, 0, *low]).astype(np.float32) * np.tile(scale, 2),
     )
     return region, moved
 
@@ -217,6 +233,9 @@ def row_json(annotation: Annotation) -> bytes:
         value = getattr(annotation, field.name)
         fields[field.name] = np.round(value.astype(np.float64), _DIGITS).tolist() if isinstance(value, np.ndarray) else value
     del fields["mask"]
+    lens = fields.pop("lens")
+    if lens is not None:
+        fields["camera"] = {"focal": lens[:2], "center": lens[2:]}
     return json.dumps(fields).encode()
 
 

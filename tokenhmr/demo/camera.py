@@ -62,8 +62,13 @@ def centred(focal: float, size: tuple[int, int], *, source: str) -> Camera:
     return Camera(matrix=np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]), source=source)
 
 
-def assumed_camera(size: tuple[int, int]) -> Camera:
-    """What the official demo assumes: a focal length of 5000/256 of the longer side, so long that depth hardly shows."""
+def assumed_camera(size: tuple[int, int], *, wide: bool = False) -> Camera:
+    """What the official demo assumes: a focal length of 5000/256 of the longer side, so long that depth hardly shows.
+
+    ``wide``: of the picture's diagonal (53 degrees), which models that are told the camera learn with where it is not known.
+    """
+    if wide:
+        return centred(math.hypot(*size), size, source="assumed")
     from tokenhmr.camera import CROP_FOCAL  # torch comes with it, and --help needs none
 
     return centred(CROP_FOCAL * max(size), size, source="assumed")
@@ -94,6 +99,7 @@ class CameraChoice:
     focal: float | None = None  # pixels
     focal_35mm: float | None = None  # millimetres, 35 mm equivalent
     file: CameraFile | None = None
+    wide: bool = False  # which assumption: see ``assumed_camera``
 
     def camera(self, *, name: str, number: int, size: tuple[int, int], exif: float | None = None) -> Camera:
         """The camera of one frame. ``exif``: a focal length in pixels that the picture claims. May raise ``ValueError``."""
@@ -105,7 +111,7 @@ class CameraChoice:
             return centred(self.focal_35mm / FULL_FRAME * math.hypot(*size), size, source="user")
         if exif is not None:
             return centred(exif, size, source="exif")
-        return assumed_camera(size)
+        return assumed_camera(size, wide=self.wide)
 
 
 def parse_focal(text: str) -> CameraChoice:

@@ -125,7 +125,8 @@ def _add_camera(add: Add) -> None:
         "--focal",
         metavar="F",
         help="focal length: 1200 (pixels) or 28mm (35 mm equivalent). Without it what the photograph's "
-        "EXIF says, else 5000/256 of the longer side, which shows hardly any depth",
+        "EXIF says, else 5000/256 of the longer side, which shows hardly any depth (weights that are told the camera: the "
+        "diagonal)",
     )
     add("--camera", type=Path, metavar="FILE", help="JSON with K, perhaps R and t (pixel ~ K (R x + t)), also for each frame")
     add("--height", metavar="M", help="everybody's height in metres (1.80): fixes how large and how far away people are")

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Float32, Float64, UInt8
 from torch import nn
 
-from tokenhmr.camera import crop_to_full_translation
+from tokenhmr.camera import view_of, view_translation
 from tokenhmr.data.crop import crop, crop_matrix, square_side
 from tokenhmr.demo.camera import Camera, assumed_camera, centred, turns_to_rays
 from tokenhmr.demo.detector import check_boxes
@@ -79,26 +79,31 @@ class Predictor:
         self.model = model.eval()
         self.batch_size = batch_size
 
+    @property
+    def asks_view(self) -> bool:
+        """Whether the model has to be told the camera."""
+        return bool(getattr(self.model, "asks_view", False))
+
     def __call__(
         self,
         image: UInt8[np.ndarray, "height width 3"],  # RGB
         boxes: Float[np.ndarray, "person 4"],  # left, top, right, bottom, pixels
         *,
         scores: Float[np.ndarray, " person"] | None = None,
-        focal: float | None = None,  # pixels; None: 5000/256 of the longer side, as the official demo assumes
+        focal: float | None = None,  # pixels; None: what ``assumed_camera`` says
         camera: Camera | None = None,  # in place of focal: the whole camera
     ) -> list[Person]:
         """The person in each box, in the order of the boxes. Raises ``ValueError`` for pictures and boxes that are none.
 
         With ``focal`` alone the optical axis is taken to meet the middle of the picture. Where the camera is known, a body
         is turned from the view of its crop into the camera's axes; under the assumed camera the two differ by little, and
-        bodies stay as the official demo leaves them.
+        bodies stay as the official demo leaves them. A model that is told the camera speaks in its axes already.
         """
         check_picture(image)
         check_boxes(boxes)
         size = (image.shape[1], image.shape[0])
         if camera is None:
-            camera = assumed_camera(size) if focal is None else centred(float(focal), size, source="user")
+            camera = assumed_camera(size, wide=self.asks_view) if focal is None else centred(float(focal), size, source="user")
         scores = np.ones(len(boxes)) if scores is None else scores
         ((_, people),) = self.stream([Question(image=image, boxes=boxes, scores=scores, camera=camera)])
         return people
@@ -133,10 +138,14 @@ class Predictor:
     def _some(self, rows: Sequence[tuple[_Waiting, int]]) -> list[Person]:
         device = next(self.model.parameters()).device
         pixels = np.stack([each.crops[row] for each, row in rows])
-        prediction: Prediction = self.model(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)))
+        images = normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device))
+        views = np.stack([_view(each.question, row) for each, row in rows]).astype(np.float32)
+        prediction: Prediction = (
+            self.model(images, torch.from_numpy(views).to(device)) if self.asks_view else self.model(images)
+        )
         columns = _columns(prediction)
         return [
-            _place({name: column[number] for name, column in columns.items()}, each.question, row)
+            _place({name: column[number] for name, column in columns.items()}, each.question, row, turn=not self.asks_view)
             for number, (each, row) in enumerate(rows)
         ]
 
@@ -157,29 +166,26 @@ def _square(box: Float[np.ndarray, "4"]) -> tuple[Float64[np.ndarray, "2"], floa
     return (box[:2] + box[2:]) / 2, square_side(box[2:] - box[:2])
 
 
-def _place(said: dict[str, np.ndarray], question: Question, row: int) -> Person:
-    """One person of the crop's camera before the camera of the picture."""
-    camera, box = question.camera, question.boxes[row]
-    focal, axis = np.array(camera.focal), np.array(camera.center)
-    middle, side = _square(box)
-    # In units of the focal length, so that pixels need not be square: the depth follows from their geometric mean.
-    unit = float(np.sqrt(focal.prod()))
-    translation = crop_to_full_translation(
-        torch.from_numpy(said["camera"]),
-        torch.tensor((middle - axis) / focal, dtype=torch.float32),
-        torch.tensor(side / unit),
-        torch.zeros(2),
-        torch.tensor(1.0),
-    ).numpy()
+def _view(question: Question, row: int) -> Float64[np.ndarray, "3"]:
+    """Where the crop is looked from (camera.py). In focal lengths, so that pixels need not be square."""
+    middle, side = _square(question.boxes[row])
+    focal, axis = torch.tensor(question.camera.focal).double(), torch.tensor(question.camera.center).double()
+    return view_of(torch.from_numpy(middle), torch.tensor(side).double(), focal, axis).numpy()
+
+
+def _place(said: dict[str, np.ndarray], question: Question, row: int, *, turn: bool) -> Person:
+    """One person of the crop's camera before the camera of the picture; ``turn``: bodies are as the crop shows them."""
+    camera, box, view = question.camera, question.boxes[row], _view(question, row)
+    translation = view_translation(torch.from_numpy(said["camera"]), torch.from_numpy(view.astype(np.float32))).numpy()
     said = said | {"translation": translation}
-    if camera.known and "skeleton" in said:
-        said |= _turned(said, np.array([*((middle - axis) / focal), 1.0]))
+    if turn and camera.known and "skeleton" in said:
+        said |= _turned(said, np.array([*view[:2], 1.0]))
     flat = {"joints_2d": "joints", "skeleton_2d": "skeleton"}
     said |= {name: _pixels(said[of] + said["translation"], camera) for name, of in flat.items() if of in said}
     if "global_orient" in said:
         rotations = np.concatenate([said["global_orient"][None], said["body_pose"]])
         said["axis_angle"] = matrix_to_axis_angle(torch.from_numpy(rotations)).numpy()
-    return Person(**said, box=box.astype(np.float32), focal=float(focal[0]), score=float(question.scores[row]))
+    return Person(**said, box=box.astype(np.float32), focal=camera.focal[0], score=float(question.scores[row]))
 
 
 def _turned(said: dict[str, np.ndarray], ray: Float64[np.ndarray, "3"]) -> dict[str, np.ndarray]:

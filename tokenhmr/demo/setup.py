@@ -64,16 +64,16 @@ def open_tools(options: argparse.Namespace, sources: Sequence[Input]) -> Tools:
         _refuse_restricted(model.card, model.body.licence, options.detector)
     weights = options.weights if options.weights == "default" else Path(options.weights).name
     about = stamp(model.card, body=model.body.shown_as, weights=weights, detector=options.detector)
-    outputs = chosen_outputs(options.save)
+    outputs, predictor = chosen_outputs(options.save), Predictor(model, batch_size=options.batch_size)
     if options.view and "viewer" not in outputs:
         outputs = (*outputs, "viewer")
     return Tools(
-        predictor=Predictor(model, batch_size=options.batch_size),
+        predictor=predictor,
         body=model.body,
         detector=detector,
         listed=listed,
         fallback=not options.no_fallback,
-        cameras=cameras,
+        cameras=replace(cameras, wide=predictor.asks_view),
         height=height,
         refinement=None if keypoints is None else Refinement(keypoints=keypoints, refiner=_refiner(model)),
         smooth=smooth,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
 
-from tokenhmr.camera import CROP_FOCAL, CROP_SIDE, crop_translation
+from tokenhmr.camera import CROP_SIDE, over_crop
 from tokenhmr.evaluation.people import Row
 from tokenhmr.evaluation.single import one_row, row_key
 from tokenhmr.evaluation.traits import Pinhole, find_camera
@@ -57,8 +57,8 @@ def strip(batch: Batch, said: Prediction, meant: BodyOutput, faces: Integer[np.n
     crop = np.ascontiguousarray(batch.image[0].permute(1, 2, 0).numpy())
     assert crop.dtype == np.uint8, "pictures are normalised on the way to the model only"
     answer, truth = said.vertices[0].double().numpy(), meant.vertices[0].double().numpy()
-    far = crop_translation(said.camera.double())[0].numpy()
-    told = Pinhole(focal=CROP_FOCAL, center=(0.0, 0.0), translation=far, exact=False)
+    far, focal, (across, down) = (part[0] for part in over_crop(said.camera.double(), said.view))
+    told = Pinhole(focal=float(focal), center=(float(across), float(down)), translation=far.numpy(), exact=False)
     seen = find_camera(meant.joints[0], batch.keypoints_2d[0])
     panels = [crop, _over(crop, answer, faces, told, ANSWER), _over(crop, truth, faces, seen, TRUTH)]
     behind = np.array([0, 0, np.ptp(answer[:, 2]) + _APART])

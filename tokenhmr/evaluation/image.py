@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tokenhmr.body import Body
 from tokenhmr.camera import project_to_crop
 from tokenhmr.evaluation.metrics import aligned_on, inside, mpjpe, pa_mpjpe, pck, pve
-from tokenhmr.structs import Batch, Pose, Prediction
+from tokenhmr.structs import Batch, Pose, Prediction, ask
 
 # Millimetres over rows whose pose and shape are annotated; PCK a share over rows with a joint in the picture.
 METRICS = ("mpjpe", "pa_mpjpe", "pve", "pck@0.1")
@@ -42,7 +42,7 @@ def metric_sums(
         for batch in batches:
             moved = batch.to(device)
             with torch.inference_mode():
-                sums += _batch_sums(model(moved.inputs), moved, body)
+                sums += _batch_sums(ask(model, moved), moved, body)
     finally:
         model.train(training)
     return sums
@@ -149,5 +149,5 @@ def _pck_rows(prediction: Prediction, batch: Batch) -> Float64[Tensor, " batch"]
     truth = batch.keypoints_2d[..., :2]
     pixels = batch.box_center[:, None] + truth * batch.box_size[:, None, None]
     counts = inside(pixels, batch.image_size) & (batch.keypoints_2d[..., 2] > 0)
-    projected = project_to_crop(prediction.joints.float(), prediction.camera.float())
+    projected = project_to_crop(prediction.joints.float(), prediction.camera.float(), prediction.view)
     return pck(projected.cpu(), truth.cpu(), counts=counts.cpu(), box_size=torch.ones(len(truth)))

@@ -19,7 +19,7 @@ from tokenhmr.evaluation.protocol import Material
 from tokenhmr.evaluation.single import one_body, one_row, row_key
 from tokenhmr.evaluation.traits import answer_numbers, label_traits
 from tokenhmr.skeleton import JOINTS44, SMPL_PARENTS, subset
-from tokenhmr.structs import Batch, BodyOutput, Pose, Prediction
+from tokenhmr.structs import Batch, BodyOutput, Pose, Prediction, ask
 
 _DIGITS = 7  # of metres in rows: a tenth of a micrometre
 AUC_2D = 0.1  # of the crop's side
@@ -74,7 +74,7 @@ def look(gender: str, material: Material, batch: Batch) -> tuple[Prediction, Bod
     """What the model says of a batch, and the bodies that are true by the rule for gender; on the CPU."""
     moved = batch.to(material.device)
     with torch.inference_mode():
-        return material.model(moved.inputs).to("cpu"), true_bodies(moved, gender, material.bodies).to("cpu")
+        return ask(material.model, moved).to("cpu"), true_bodies(moved, gender, material.bodies).to("cpu")
 
 
 def _rows(rules: Rules, batch: Batch, material: Material) -> Iterator[Row]:
@@ -189,7 +189,7 @@ def _flat_numbers(batch: Batch, prediction: Prediction) -> NUMBERS:
     """Of the annotated ones of the 44 joints that lie in the picture, seen by the crop's camera; the crop's side is 1."""
     flat, known = batch.keypoints_2d[..., :2], batch.keypoints_2d[..., 2] > 0
     counts = known & inside(batch.box_center[:, None] + flat * batch.box_size[:, None, None], batch.image_size)
-    found = project_to_crop(prediction.joints.float(), prediction.camera.float())
+    found = project_to_crop(prediction.joints.float(), prediction.camera.float(), prediction.view)
     distance, there = (found.double() - flat.double()).norm(dim=-1), counts.any(dim=1)
     return {
         "pck2d@0.1": (pck(found, flat, counts=counts, box_size=torch.ones(len(flat))), there),

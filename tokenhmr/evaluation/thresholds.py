@@ -21,7 +21,7 @@ from tokenhmr.evaluation.protocol import Findings, Material, Settings
 from tokenhmr.losses.thresholds import SUPPLEMENT, Thresholds
 from tokenhmr.rotations import geodesic_angle
 from tokenhmr.skeleton import JOINTS44, SMPL_JOINTS
-from tokenhmr.structs import Batch, Prediction
+from tokenhmr.structs import Batch, Prediction, ask
 
 LEAST_JOINTS = 6  # a camera of three numbers is fitted to so many joints at least
 ROUNDS = 6  # of Gauss-Newton
@@ -119,7 +119,7 @@ class MeasureThresholds:
             sums.distance.add_(camera_sums(batch))
             moved = batch.to(material.device)
             with torch.inference_mode():
-                sums.angle.add_(angle_sums(material.model(moved.inputs), moved))
+                sums.angle.add_(angle_sums(ask(material.model, moved), moved))
         table, rows = self.table(sums, material.name), int(sums.angle[0, 1])
         text = yaml.safe_dump(table.named() | {"rows": rows}, sort_keys=False, allow_unicode=True)
         return Findings(lines=(f"thresholds from {rows} rows:", *_beside(table)), files={self.file: text})

@@ -29,8 +29,8 @@ def weighted_l1(offset: Float[Tensor, "batch joint dim"], weight: Float[Tensor, 
 
 
 def offset_2d(prediction: Prediction, batch: Batch) -> Float[Tensor, "batch 44 2"]:
-    """From the annotated to the predicted joint, crop coordinates."""
-    return project_to_crop(prediction.joints.float(), prediction.camera.float()) - batch.keypoints_2d[..., :2]
+    """From the annotated to the predicted joint, crop coordinates; through the picture's camera if the model was told it."""
+    return project_to_crop(prediction.joints.float(), prediction.camera.float(), prediction.view) - batch.keypoints_2d[..., :2]
 
 
 def offset_3d(prediction: Prediction, batch: Batch) -> Float[Tensor, "batch 44 3"]:

@@ -1,8 +1,9 @@
 """``python -m tokenhmr.convert onnx``: the image model as one ONNX file, crop to parameters, for machines without torch.
 
-The graph takes uint8 crops as ``data/crop.py`` cuts them, any number at a time, and holds the whole model: normalisation,
-backbone, heads, tokenizer's decoder and the body. It is traced, with ordinary operators of opset 17 only. Beside it goes
-run.py, which cuts a crop and runs it with onnxruntime and nothing of this package.
+The graph takes uint8 crops as ``data/crop.py`` cuts them, any number at a time, and their views (``camera.py``) if the model is
+told the picture's camera. It holds the whole model: normalisation, backbone, heads, tokenizer's decoder and the body. It is
+traced, with ordinary operators of opset 17 only. Beside it goes run.py, which cuts a crop and runs it with onnxruntime and
+nothing of this package.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ OUTPUTS = {
     "joints_44": "(batch, 44, 3) OpenPose's 25 joints and 19 more",
     "vertices": "(batch, vertex, 3) the mesh, likewise",
 }
+VIEW = (
+    "(batch, 3) the square's middle seen from the point where the optical axis meets the picture, x and y, and its side, all "
+    "divided by the focal length in pixels (where it is not known, by the picture's diagonal)"
+)
 # How far onnxruntime may be from torch on the same crop. Measured on the default weights: 1e-5 rotations, 1 micrometre.
 BUDGET = {
     "global_orient": 1e-3,
@@ -52,8 +57,11 @@ class _CropToBody(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, crops: UInt8[Tensor, "batch 256 256 3"]) -> tuple[Float[Tensor, "..."], ...]:
-        said: Prediction = self.model(normalise(crops.permute(0, 3, 1, 2)))
+    def forward(
+        self, crops: UInt8[Tensor, "batch 256 256 3"], view: Float[Tensor, "batch 3"] | None = None
+    ) -> tuple[Float[Tensor, "..."], ...]:
+        images = normalise(crops.permute(0, 3, 1, 2))
+        said: Prediction = self.model(images) if view is None else self.model(images, view)
         assert said.pose is not None and said.skeleton is not None
         pose = said.pose
         return pose.global_orient, pose.body, pose.betas, said.camera, said.skeleton, said.joints, said.vertices
@@ -94,7 +102,7 @@ def export_onnx(weights: str, path: Path) -> Exported:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     try:
-        trace(_CropToBody(model).eval(), temporary)
+        trace(_CropToBody(model).eval(), temporary, view=asks_view(model))
         _describe(onnx, temporary, model, weights)
         difference = compare(temporary, model)
         temporary.replace(path)
@@ -105,19 +113,26 @@ def export_onnx(weights: str, path: Path) -> Exported:
     return Exported(file=path, runner=runner, difference=difference)
 
 
-def trace(module: nn.Module, path: Path) -> None:
-    """Run the module once on a crop and write down what it did, for any number of crops."""
+def asks_view(model: nn.Module) -> bool:
+    """Whether the graph has a second input, the picture's camera."""
+    return bool(getattr(model, "asks_view", False))
+
+
+def trace(module: nn.Module, path: Path, *, view: bool = False) -> None:
+    """Run the module once on a crop and write down what it did, for any number of crops; with ``view``, of crops and views."""
     # Two crops: an axis of one would be taken for one that is stretched to fit.
-    crops = torch.zeros(2, CROP_SIDE, CROP_SIDE, 3, dtype=torch.uint8)
+    given = {"crops": torch.zeros(2, CROP_SIDE, CROP_SIDE, 3, dtype=torch.uint8)}
+    if view:
+        given["view"] = torch.tensor([[0.0, 0.0, 0.5], [0.1, 0.1, 0.5]])
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the tracer, about checks of shapes, which it takes for decisions
         torch.onnx.export(
             module,
-            (crops,),
+            tuple(given.values()),
             str(path),
-            input_names=["crops"],
+            input_names=list(given),
             output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "batch"} for name in ("crops", *OUTPUTS)},
+            dynamic_axes={name: {0: "batch"} for name in (*given, *OUTPUTS)},
             opset_version=OPSET,
             dynamo=False,  # the newer exporter takes ten times as long and fixes the batch
         )
@@ -129,6 +144,7 @@ def _describe(onnx: Any, path: Path, model: Any, weights: str) -> None:
     licences = "; ".join(f"{what}: {licence}" for what, licence in model.card.get("licences", {}).items())
     words = {
         "crops": "(batch, 256, 256, 3) uint8 RGB: the square around a person's box of 3:4, black where the picture ends",
+        **({"view": VIEW} if asks_view(model) else {}),
         **OUTPUTS,
         "body": model.body.kind,
         "weights": f"{weights if weights == 'default' else Path(weights).name} {model.card.get('id', '')}".strip(),
@@ -153,9 +169,13 @@ def compare(path: Path, model: nn.Module, *, batches: tuple[int, ...] = (1, 3)) 
     chance = torch.Generator().manual_seed(0)
     for count in batches:
         crops = torch.randint(0, 256, (count, CROP_SIDE, CROP_SIDE, 3), dtype=torch.uint8, generator=chance)
+        given = {"crops": crops}
+        if asks_view(model):
+            given["view"] = torch.rand(count, 3, generator=chance)
         with torch.no_grad():
-            expected = _CropToBody(model)(crops)
-        for name, one, other in zip(OUTPUTS, session.run(None, {"crops": crops.numpy()}), expected, strict=True):
+            expected = _CropToBody(model)(**given)
+        answers = session.run(None, {name: tensor.numpy() for name, tensor in given.items()})
+        for name, one, other in zip(OUTPUTS, answers, expected, strict=True):
             if one.shape != tuple(other.shape):
                 raise ValueError(
                     f"the graph gives {name} of {one.shape} for {count} crops, torch {tuple(other.shape)}: not written"

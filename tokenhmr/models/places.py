@@ -16,6 +16,24 @@ from tokenhmr.skeleton import JOINTS44
 SIZE = 5.0  # crop coordinates have a spread of about a fifth: layers want about one
 
 
+class CameraToken(nn.Module):
+    """The picture's camera, added to what a network reads of a crop.
+
+    Not a token beside the others: that would take a share of the attention from the start. What is added and starts at zero
+    changes nothing until it is learnt.
+    """
+
+    ONE = 0.25  # tangent, about 14 degrees: what counts as one, so that weights of the usual size say something
+
+    def __init__(self, *, width: int) -> None:
+        super().__init__()
+        self.say = nn.Parameter(torch.zeros(3, width))
+
+    def forward(self, view: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch width"]:
+        """See camera.py for the three numbers."""
+        return view / self.ONE @ self.say
+
+
 class Step(nn.Module):
     """x + linear(gelu(linear(norm(x))))."""
 
@@ -31,12 +49,18 @@ class Step(nn.Module):
 class PlaceReader(nn.Module):
     """Places of joints, and how spread out each was found, to a token that is added to the decoder's."""
 
-    def __init__(self, *, width: int, hidden: int = 1024, layers: int = 3) -> None:
+    def __init__(self, *, width: int, hidden: int = 1024, layers: int = 3, camera: bool = False) -> None:
         super().__init__()
         self.first = nn.Linear(3 * len(JOINTS44), hidden)
+        self.camera = CameraToken(width=hidden) if camera else None
         self.steps = nn.Sequential(*(Step(hidden=hidden) for _ in range(layers)))
         self.last = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, width))
 
-    def forward(self, places: Float[Tensor, "batch 44 3"]) -> Float[Tensor, "batch width"]:
-        """``places``: x, y and spread, in crop coordinates (``locator.Located.places``)."""
-        return self.last(self.steps(self.first(torch.flatten(places * SIZE, start_dim=1))))
+    def forward(
+        self, places: Float[Tensor, "batch 44 3"], view: Float[Tensor, "batch 3"] | None = None
+    ) -> Float[Tensor, "batch width"]:
+        """``places``: x, y and spread, in crop coordinates (``locator.Located.places``). ``view`` only where it is told it."""
+        x = self.first(torch.flatten(places * SIZE, start_dim=1))
+        if self.camera is not None and view is not None:
+            x = x + self.camera(view)
+        return self.last(self.steps(x))

@@ -16,7 +16,7 @@ from tokenhmr.body import Body
 from tokenhmr.models.locator import JointLocator, cell_centres
 from tokenhmr.models.mixer import TokenClassifier
 from tokenhmr.models.parts import FACING, IDENTITY, MEAN_CAMERA, build_backbone, look
-from tokenhmr.models.places import PlaceReader
+from tokenhmr.models.places import CameraToken, PlaceReader
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.models.transformer import QueryDecoder
 from tokenhmr.rotations import rows_to_matrix
@@ -90,11 +90,13 @@ class TokenHMR(nn.Module):
         body: Body,
         locator: JointLocator | None = None,
         places: PlaceReader | None = None,
+        camera_token: CameraToken | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.locator = locator
         self.places = places
+        self.camera_token = camera_token
         self.decoder = decoder
         self.heads = heads
         self.tokenizer = tokenizer.requires_grad_(False).eval()
@@ -114,14 +116,26 @@ class TokenHMR(nn.Module):
             counts["trainable" if parameter.requires_grad else "frozen"] += parameter.numel()
         return counts
 
-    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Prediction:
-        """Normalised crops of 256x256 to bodies in camera axes, metres, without translation (``camera`` has that)."""
+    @property
+    def asks_view(self) -> bool:
+        """Whether it has to be told the picture's camera."""
+        return self.camera_token is not None
+
+    def forward(
+        self,
+        image: Float[Tensor, "batch 3 height width"],
+        view: Float[Tensor, "batch 3"] | None = None,  # camera.view_of; for models with a camera token, and only for these
+    ) -> Prediction:
+        """Normalised crops of 256x256 to bodies in camera axes, metres, without translation (``camera`` has that).
+
+        A ``ValueError`` where the view is missing, or given to a model that has no use for it.
+        """
         # Look at the picture.
         features = look(self.backbone, image)
         if self.locator is None:
-            return self.answer(features)
+            return self.answer(features, view)
         located = self.locator(features)
-        prediction = self.answer(located.tokens, places=located.places)
+        prediction = self.answer(located.tokens, view, places=located.places)
         cells = cell_centres(self.locator.grid).to(image.device)
         return dataclasses.replace(
             prediction, located=located.points.float(), location_logits=located.logits.float(), cells=cells
@@ -130,18 +144,24 @@ class TokenHMR(nn.Module):
     def answer(
         self,
         context: Float[Tensor, "batch token width"],
+        view: Float[Tensor, "batch 3"] | None = None,
         *,
         places: Float[Tensor, "batch 44 3"] | None = None,
         body: Body | None = None,
     ) -> Prediction:
-        """From what the decoder reads (features, or joints found on them) to a body.
+        """From what the decoder reads (features, or joints found on them) to a body; ``view`` as in ``forward``.
 
         A reader of places reads ``places`` as well; ``body`` stands in for the model's own where fewer vertices will do.
         """
+        if (view is None) == self.asks_view:
+            wants = "reads the picture's camera: give it views (tokenhmr.camera.view_of)" if view is None else "reads no camera"
+            raise ValueError(f"this model {wants}")
+        if self.camera_token is not None and view is not None:
+            context = context + self.camera_token(view)[:, None]
         token = self.decoder(context)
         if self.places is not None:
             assert places is not None, "a reader of places stands behind a locator"
-            token = token + self.places(places.to(token.dtype))
+            token = token + self.places(places.to(token.dtype), view)
         said = self.heads(token)
 
         # Say the pose in words of the codebook, and only the pose.
@@ -160,6 +180,7 @@ class TokenHMR(nn.Module):
             camera=said.camera.float(),
             pose=pose,
             token_logits=said.token_logits.float(),
+            view=view,
         )
 
 
@@ -172,6 +193,7 @@ def build_tokenhmr(
     body: Body,
     locator: bool = False,  # the decoder reads joints found on the features in place of the features; not in the release
     places: Mapping[str, Any] | None = None,  # hidden, layers of a reader of all places at once, which needs the locator
+    camera_token: bool = False,  # the model is told the picture's camera; not in the release
 ) -> TokenHMR:
     """The model from plain numbers: what configs/model/*.yaml and config.json say. The mean pose is the tokenizer's.
 
@@ -185,11 +207,13 @@ def build_tokenhmr(
     words = TokenClassifier(width=query.width, tokens=tokenizer.tokens, codes=tokenizer.codes, **classifier)
     heads = Heads(classifier=words, width=query.width, shape=body.shape_count, mean_body=tokenizer.mean_pose)
     finder = JointLocator(width=vit.width, grid=vit.grid) if locator else None
-    reader = None if places is None else PlaceReader(width=query.width, **places)
+    reader = None if places is None else PlaceReader(width=query.width, camera=camera_token, **places)
+    camera = CameraToken(width=vit.width) if camera_token else None
     model = TokenHMR(
-        backbone=vit, decoder=query, heads=heads, tokenizer=tokenizer, body=body, locator=finder, places=reader
+        backbone=vit, decoder=query, heads=heads, tokenizer=tokenizer, body=body, locator=finder, places=reader,
+        camera_token=camera,
     )  # fmt: skip
     model.numbers = copy.deepcopy(
         {"backbone": dict(backbone), "decoder": dict(decoder), "classifier": dict(classifier), "tokenizer": tokenizer.numbers}
-    ) | {"locator": locator, "places": None if places is None else dict(places)}
+    ) | {"locator": locator, "places": None if places is None else dict(places), "camera_token": camera_token}
     return model

@@ -146,10 +146,12 @@ def boxed(
     points, known = people["keypoints_2d"][..., :2], people["keypoints_2d"][..., 2:]
     points = (points - shift[:, None]) / scale[:, None, None] @ about_z[:, :2, :2].mT
     root = axis_angle_to_matrix(people["pose"][:, 0])
+    place, side = people["view"][:, :2], people["view"][:, 2:]
     return people | {
         "keypoints_2d": torch.cat([points, known], dim=-1),
         "keypoints_3d": people["keypoints_3d"] @ about_z.mT,
         "root": about_z @ root,
+        "view": torch.cat([((place + shift * side)[:, None] @ about_z[:, :2, :2].mT)[:, 0], side * scale[:, None]], dim=-1),
     }
 
 
@@ -178,4 +180,5 @@ def as_batch(people: Arrays) -> Batch:
         pose=Pose(global_orient=people["root"], body=axis_angle_to_matrix(people["pose"][:, 1:]), betas=people["betas"]),
         has_pose=yes, has_betas=yes, trusted=yes,
         box_center=torch.zeros(count, 2), box_size=torch.ones(count), image_size=torch.ones(count, 2),
+        view=people["view"],
     )  # fmt: skip

@@ -69,8 +69,13 @@ class Lifter(nn.Module):
         self.model = model
         self.joints_alone = model.body.of_joints()  # no loss asks for the others, and they are half of a step's work
 
-    def forward(self, places: Float[Tensor, "batch 44 3"]) -> Prediction:
-        """Crop coordinates with their spread to bodies."""
+    @property
+    def asks_view(self) -> bool:
+        """Whether it has to be told the picture's camera."""
+        return self.model.asks_view
+
+    def forward(self, places: Float[Tensor, "batch 44 3"], view: Float[Tensor, "batch 3"] | None = None) -> Prediction:
+        """Crop coordinates with their spread to bodies; ``view`` as in ``TokenHMR.forward``."""
         assert self.model.locator is not None
         body = self.joints_alone if self.training else self.model.body
-        return self.model.answer(self.model.locator.tokens_at(places[..., :2]), places=places, body=body)
+        return self.model.answer(self.model.locator.tokens_at(places[..., :2]), view, places=places, body=body)

@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from tokenhmr.structs import Batch, Loss, PoseBatch
+from tokenhmr.structs import Batch, Loss, PoseBatch, ask
 
 Report = Callable[[int, Loss, dict[str, float]], None]
 Group = Sequence[Batch | PoseBatch]  # the batches whose mean gradient makes one step
@@ -115,7 +115,7 @@ def gradient(
         # Processes exchange gradients once a step.
         with accelerator.no_sync(model) if number < len(group) else nullcontext():
             with accelerator.autocast():
-                prediction = model(batch.inputs)
+                prediction = ask(model, batch)
             loss = objective(prediction, batch)
             accelerator.backward(loss.total / len(group))
         losses.append(loss)

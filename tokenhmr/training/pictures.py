@@ -8,10 +8,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from tokenhmr.body import Body
-from tokenhmr.camera import CROP_FOCAL, crop_translation
+from tokenhmr.camera import over_crop
 from tokenhmr.models.quantizer import code_use
 from tokenhmr.render import bar_chart, contact_sheet, draw_points, overlay, side_view
-from tokenhmr.structs import Batch, Pose, Prediction
+from tokenhmr.structs import Batch, Pose, Prediction, ask
 
 TRUTH = (60, 220, 90)
 TRUE_BODY = ((0.50, 0.80, 0.62),)  # what is predicted has the usual blue
@@ -20,15 +20,16 @@ TRUE_BODY = ((0.50, 0.80, 0.62),)  # what is predicted has the usual blue
 @torch.no_grad()
 def predict(model: nn.Module, batch: Batch, *, device: torch.device | str) -> Prediction:
     """What a model in evaluation mode says of a batch."""
-    return model(batch.to(device).inputs)
+    return ask(model, batch.to(device))
 
 
 @torch.no_grad()
 def prediction_grid(prediction: Prediction, batch: Batch, body: Body, *, rows: int = 6) -> UInt8[np.ndarray, "height width 3"]:
     """For the first ``rows`` of a batch of uint8 crops: crop with annotated joints, overlay, and both bodies from the side."""
     side = batch.image.shape[-1]
-    translation = crop_translation(prediction.camera)
-    placed = (prediction.vertices + translation[:, None]).cpu().numpy()
+    over = over_crop(prediction.camera, prediction.view)
+    placed = (prediction.vertices + over.translation[:, None]).cpu().numpy()
+    focal, center = over.focal.tolist(), (over.center + 0.5).tolist()
     truth = body(batch.pose.to(prediction.vertices.device)).vertices.cpu().numpy()
     faces = body.faces.cpu().numpy()
     cells = []
@@ -38,7 +39,7 @@ def prediction_grid(prediction: Prediction, batch: Batch, body: Body, *, rows: i
         points = ((batch.keypoints_2d[row, :, :2] + 0.5) * side).cpu().numpy()[known]
         cells += [
             draw_points(crop, points, colour=TRUTH),
-            overlay(crop, [placed[row]], faces, focal=CROP_FOCAL * side, center=(side / 2, side / 2)),
+            overlay(crop, [placed[row]], faces, focal=focal[row] * side, center=(center[row][0] * side, center[row][1] * side)),
             side_view([prediction.vertices[row].cpu().numpy()], faces, width=side, height=side),
             side_view([truth[row]], faces, width=side, height=side, colours=TRUE_BODY),
         ]

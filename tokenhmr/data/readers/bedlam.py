@@ -70,7 +70,8 @@ class Bedlam:
         placed = joints + np.asarray(row["trans_cam"], dtype=np.float64) + np.asarray(row["cam_ext"], dtype=np.float64)[:3, 3]
         if not placed[:, 2].min() > 0:
             raise ValueError("has joints behind the camera")
-        camera = np.asarray(row["cam_int"], dtype=np.float64) @ placed.T
+        matrix = np.asarray(row["cam_int"], dtype=np.float64)
+        camera = matrix @ placed.T
         pixels = (camera[:2] / camera[2]).T
         confidence = np.ones(len(pixels)) if self.outside == "release" else within(pixels, size)
         extra = row.get("extra_info") or {}
@@ -87,6 +88,7 @@ class Bedlam:
             trusted=asked.trusted,
             mask=None if mask is None else int(mask),
             moment=moment_of(key.rpartition(".")[0]),
+            camera={"focal": matrix[[0, 1], [0, 1]], "center": matrix[:2, 2]},
         )
 
 

@@ -88,6 +88,7 @@ def _person(
         betas=betas,
         trusted=asked.trusted,
         moment=moment_of(str(image["file_name"])),
+        camera={"focal": camera["f"], "center": camera["c"]},
     )
 
 

@@ -47,17 +47,17 @@ class MuCo:
         rows = []
         for image, people in by_picture.items():
             chosen = [min(people, key=lambda row: row["keypoints_cam"][_PELVIS][2])] if self.nearest else people
-            rows += [(pictures[image]["file_name"], row) for row in chosen]
+            rows += [(pictures[image], row) for row in chosen]
 
         def label(number: int, size: Float32[np.ndarray, "2"]) -> Annotation:
-            name, row = rows[number]
-            return _person(name, row, fits.get(str(row["id"])), asked, size)
+            image, row = rows[number]
+            return _person(image, row, fits.get(str(row["id"])), asked, size)
 
-        yield from table_scenes([name for name, _ in rows], asked, label)
+        yield from table_scenes([str(image["file_name"]) for image, _ in rows], asked, label)
 
 
 def _person(
-    name: str, row: dict[str, Any], fit: dict[str, Any] | None, asked: Asked, size: Float32[np.ndarray, "2"]
+    image: dict[str, Any], row: dict[str, Any], fit: dict[str, Any] | None, asked: Asked, size: Float32[np.ndarray, "2"]
 ) -> Annotation:
     pixels, joints = (np.array(row[field], dtype=np.float64) for field in ("keypoints_img", "keypoints_cam"))
     seen = within(pixels, size)
@@ -67,7 +67,7 @@ def _person(
     if betas is not None and (np.abs(betas) > _FARTHEST_BETA).any():
         betas = np.zeros_like(betas)
     return annotate(
-        key=f"{name}#{row['id']}",
+        key=f"{image['file_name']}#{row['id']}",
         dataset=asked.name,
         image_size=size,
         box=box_of(row["bbox"]),
@@ -76,4 +76,5 @@ def _person(
         pose=None if fit is None else fit["pose"],
         betas=betas,
         trusted=asked.trusted,
+        camera={"focal": lens[:2], "center": lens[2:]} if (lens := image.get("intrinsic")) else None,
     )

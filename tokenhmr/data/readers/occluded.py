@@ -47,6 +47,7 @@ def _person(key: str, row: dict[str, Any], asked: Asked, size: Float32[np.ndarra
     space = None
     if "lsp_joints_3d" in row:
         space = to_44(sure(np.array(row["lsp_joints_3d"], dtype=np.float64).reshape(len(LSP14), 3) / _LIFE), LSP14)
+    lens = np.array(row["intri"], dtype=np.float64)[:2, :3] if "intri" in row else None
     return annotate(
         key=key,
         dataset=asked.name,
@@ -57,4 +58,5 @@ def _person(key: str, row: dict[str, Any], asked: Asked, size: Float32[np.ndarra
         pose=turn_root(np.array(row["pose"], dtype=np.float64).reshape(24, 3), np.array(row["extri"])[:3, :3]),
         betas=np.array(row["betas"], dtype=np.float64).reshape(-1),
         trusted=asked.trusted,
+        camera=None if lens is None else {"focal": lens[[0, 1], [0, 1]], "center": lens[:2, 2]},
     )

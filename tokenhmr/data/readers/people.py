@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32
 
-from tokenhmr.data.annotation import GENDERS, Annotation, checked_arrays
+from tokenhmr.data.annotation import GENDERS, Annotation, checked_arrays, read_lens
 from tokenhmr.data.readers.tracks import ALONE, Moment
 from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from tokenhmr.skeleton import EXTRA_JOINTS, JOINTS44, OPENPOSE_FROM_SMPL, OPENPOSE_JOINTS, SMPL_JOINTS
@@ -79,6 +79,7 @@ def annotate(
     gender: str = "neutral",
     mask: int | None = None,
     moment: Moment = ALONE,
+    camera: dict[str, Any] | None = None,  # as annotation.read_lens takes it
 ) -> Annotation:
     """An annotation with zeros, and flags that say so, for what is not given; a ``ValueError`` says what is wrong."""
     center, size = (np.asarray(part, dtype=np.float64).reshape(-1) for part in box)
@@ -104,6 +105,7 @@ def annotate(
         mask=mask,
         track=moment.track,
         frame=moment.frame,
+        lens=read_lens(camera),
         **arrays,
     )
 

@@ -70,6 +70,8 @@ class PseudoLabels:
             betas=table["shape"][row] if has else None,
             trusted=asked.trusted and self.exact,
             gender="neutral" if table["gender"] is None else gender_of(table["gender"][row]),
+            # CLIFF's fits say with which focal length they were made.
+            camera=None if table["focal"] is None else {"focal": table["focal"][row], "center": size / 2},
         )
 
 
@@ -98,6 +100,7 @@ def _read_npz(path: str) -> Table:
         "has_smpl": arrays.get("has_smpl", np.ones(count)) if fitted else np.zeros(count),
         "space": arrays.get("S"),
         "gender": arrays.get("gender"),
+        "focal": arrays.get("focal_l"),
     }
 
 
@@ -123,6 +126,7 @@ def _read_eft(path: Path) -> Table:
         "has_smpl": np.array([row.get("smpltype", "smpl").lower() == "smpl" for row in rows]),
         "space": None,
         "gender": None,
+        "focal": None,
     }
 
 
