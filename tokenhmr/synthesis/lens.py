@@ -57,9 +57,9 @@ def expose(
     picture = _lens(picture, generator)
     # Cameras choose their exposure by what they see; not always well.
     middle = float(np.exp(np.log(picture[::4, ::4, 1] + 1e-3).mean()))
-    exposure = np.exp(generator.normal(np.log(0.07), 0.42)) / middle
+    exposure = np.exp(generator.normal(np.log(0.068), 0.42)) / middle
     balance = generator.normal(1, 0.05, size=3)
-    saturation = 0.0 if generator.random() < 0.04 else generator.normal(1.0, 0.16)
+    saturation = 0.0 if generator.random() < 0.04 else generator.normal(0.9, 0.17)
     mixed = saturation * np.eye(3) + (1 - saturation) * np.array([0.21, 0.72, 0.07])
     picture = cv2.transform(picture, mixed * exposure * balance)
     grain = np.float32(np.exp(generator.normal(np.log(0.006), 0.8)))
@@ -78,9 +78,9 @@ def _lens(
 ) -> Float32[np.ndarray, "height width 3"]:
     """Out of focus, moved, or sharp; at times a veil of stray light, or darker corners."""
     blur = generator.random()
-    if blur < 0.2:
+    if blur < 0.15:
         picture = cv2.GaussianBlur(picture, (0, 0), float(generator.uniform(0.4, 1.2)))
-    elif blur < 0.27:
+    elif blur < 0.21:
         length = int(generator.integers(3, 9))
         kernel = np.zeros((length, length), dtype=np.float32)
         angle = generator.uniform(0, np.pi)
@@ -99,9 +99,9 @@ def _tone_curve(generator: np.random.Generator) -> UInt8[np.ndarray, " 256"]:
     white = generator.uniform(1.2, 5.0)
     # Reinhard and others, Photographic tone reproduction for digital images (SIGGRAPH 2002), equation 4, on thrice the light.
     strong = 3.0 * light
-    shown = strong * (1 + strong / (3.0 * white) ** 2) / (1 + strong) * generator.uniform(1.05, 1.3)
+    shown = strong * (1 + strong / (3.0 * white) ** 2) / (1 + strong) * generator.uniform(1.15, 1.5)
     shown = np.clip(shown, 0, 1) ** (1 / 2.2)
-    contrast = generator.uniform(0.3, 1.2)
+    contrast = generator.uniform(0.3, 1.3)
     curved = shown + contrast * (shown * shown * (3 - 2 * shown) - shown)
     black = generator.uniform(-0.08, 0.01)
     return np.round(np.clip(black + (1 - black) * curved, 0, 1) * 255).astype(np.uint8)
@@ -112,7 +112,7 @@ def _few_pixels(
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Cameras sharpen, people far away have few pixels, and pictures are stored more than once."""
     drawn, again, sharpened = generator.random(3)
-    if sharpened < 0.5:  # as most cameras do of themselves
+    if sharpened < 0.6:  # as most cameras do of themselves
         amount = float(generator.uniform(0.3, 1.5))
         soft = cv2.GaussianBlur(pixels, (0, 0), float(generator.uniform(0.7, 1.6)))
         pixels = cv2.addWeighted(pixels, 1 + amount, soft, -amount, 0)

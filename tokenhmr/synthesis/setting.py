@@ -124,8 +124,12 @@ def before(
     cover = seen.covered & (seen.nearness > nearness)
     if (cover & body).sum() > MOST_HIDDEN * body.sum():
         return nothing
+    rows, columns = np.flatnonzero(cover.any(axis=1)), np.flatnonzero(cover.any(axis=0))
+    if not len(rows):
+        return nothing
+    window = np.s_[max(rows[0] - 3, 0) : rows[-1] + 4, max(columns[0] - 3, 0) : columns[-1] + 4]
     # The same softness of edges as the body's.
-    soft = cv2.GaussianBlur(np.dstack([shown * cover[..., None], cover.astype(np.float32)]), (0, 0), 0.6)
-    picture *= 1 - soft[..., 3:]
-    picture += soft[..., :3]
+    soft = cv2.GaussianBlur(np.dstack([shown * cover[..., None], cover])[window].astype(np.float32), (0, 0), 0.6)
+    picture[window] *= 1 - soft[..., 3:]
+    picture[window] += soft[..., :3]
     return cover
