@@ -33,7 +33,7 @@ NARROW = [
     "body=open", "model.backbone.width=32", "model.backbone.depth=1", "model.backbone.heads=2", "model.decoder.width=16",
     "model.decoder.depth=1", "model.decoder.heads=1", "model.decoder.head_width=16", "model.decoder.mlp_width=16", "steps=1",
     "batch_size=4", "workers=0", "precision='no'", "log_every=1", "evaluate_every=1", "save_every=1", "picture_every=2",
-    "init=null", "learn_from=pictures", "freeze=[]",
+    "init=null", "learn_from=pictures", "joints=null", "freeze=[]",
 ]  # fmt: skip
 NARROW_TOKENIZER = [
     "tokenizer.width=8", "tokenizer.codes=16", "tokenizer.code_width=4", "steps=1", "batch_size=8", "log_every=1",
