@@ -22,6 +22,7 @@ from tokenhmr.demo.camera import CameraChoice
 from tokenhmr.demo.predictor import Predictor
 from tokenhmr.models.locator import JointLocator
 from tokenhmr.models.pretrained import load, save_pretrained
+from tokenhmr.models.tokenhmr import always_before
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.structs import Pose, ask, normalise
 from tokenhmr.training.lifting import SURE, Lifter
@@ -104,6 +105,19 @@ def test_the_configuration_differs_in_one_number():
     assert camera == plain
     model = instantiate(camera, camera_token=True, tokenizer=tiny_model().tokenizer, body=tiny_model().body)
     assert model.asks_view and not model.camera_token.say.any()
+
+
+def test_nobody_is_put_behind_the_pictures_camera(opinionated):
+    """Same at the mean and of the same slope; a scale far below zero is a body far away, not one behind."""
+    said = torch.tensor([[0.9, 0.1, 0.2], [-5.0, 0.0, 0.0], [0.9009, 0.0, 0.0], [80.0, 0.0, 0.0]])
+    scale = always_before(said)[:, 0]
+    torch.testing.assert_close(scale[[0, 2]], said[[0, 2], 0], atol=1e-5, rtol=0)
+    assert scale[1] > 0.03 and scale[3] < 20
+    with torch.no_grad():
+        opinionated.heads.camera.bias[0] -= 50
+        image, view = torch.randn(1, 3, 256, 256), torch.tensor([[0.1, 0.0, 0.4]])
+        assert opinionated(image, view).camera[0, 0] > 0
+        opinionated.heads.camera.bias[0] += 50
 
 
 def seen_at_edges(model: nn.Module, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

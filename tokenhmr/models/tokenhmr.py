@@ -71,6 +71,17 @@ class Heads(nn.Module):
         )
 
 
+def always_before(camera: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:
+    """(scale, tx, ty) with a scale above zero, equal and of equal slope at the mean: 0.9 exp(s / 0.9 - 1).
+
+    In a picture's own camera close-ups want scales of up to seven, whose gradients soon throw others below zero: behind the
+    camera, from where nothing leads back.
+    """
+    mean = MEAN_CAMERA[0]
+    scale = mean * (camera[:, :1] / mean - 1).clamp(-3, 3).exp()
+    return torch.cat([scale, camera[:, 1:]], dim=1)
+
+
 class TokenHMR(nn.Module):
     """Crop to body. The tokenizer is a prior learnt earlier: saved with the model, never tuned in it."""
 
@@ -177,7 +188,7 @@ class TokenHMR(nn.Module):
             vertices=posed.vertices,
             joints=posed.joints,
             skeleton=posed.skeleton,
-            camera=said.camera.float(),
+            camera=said.camera.float() if view is None else always_before(said.camera.float()),
             pose=pose,
             token_logits=said.token_logits.float(),
             view=view,
