@@ -201,7 +201,7 @@ def _thick(rack: _Rack, tailor: Tailor, generator: np.random.Generator) -> Float
     """The thickest of what is worn at each place; cloth is wrinkled, hair and hats a little."""
     edge = np.clip(rack.covers / 0.025, 0, 1)
     wrinkles = tailor.wrinkles[generator.integers(len(tailor.wrinkles))]
-    soft = generator.uniform(0.4, 1.0)
+    soft = generator.uniform(0.15, 0.65)
     crumpled = np.array([name in ("legs", "top", "skirt", "jacket") for name in LAYERS], dtype=np.float32) * soft
     curls = generator.uniform(0.05, 0.35)
     crumpled[LAYERS.index("hair")] = curls
