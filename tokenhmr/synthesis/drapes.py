@@ -41,10 +41,9 @@ def skirt(
     pleated = np.sin(pleats * np.arange(_SECTORS) * 2 * np.pi / _SECTORS + phase)
     lower = np.flatnonzero((tailor.across < 0.35) & (tailor.height < 0.25))
     height = tailor.height[lower]
-    points, before = [], np.zeros(_SECTORS)
-    for y in np.linspace(waist, hem, rings):
+    points, before, levels = [], np.zeros(_SECTORS), np.linspace(waist, hem, rings)
+    for y, turn in zip(levels, _across(tailor, figure, levels), strict=True):
         on = figure.vertices[lower[np.abs(height - y) < _SLAB]].astype(np.float64)
-        turn = _across(tailor, figure, float(y))
         origin = on.mean(axis=0)
         side, along, front = ((on - origin) @ turn).T
         flat = np.stack([side, front], axis=1)
@@ -55,24 +54,27 @@ def skirt(
         reach = reach + ease + flare * fallen * (1 + 0.45 * pleated)
         ring = middle + directions * reach[:, None]
         # Where one leg is ahead of the other in its own direction, so is the cloth.
-        tilt = np.linalg.lstsq(np.column_stack([flat, np.ones(len(flat))]), along, rcond=None)[0]
-        level = ring @ np.clip(tilt[:2], -1.5, 1.5) + tilt[2]
+        tilt = np.linalg.solve(flat.T @ flat + 1e-9 * np.eye(2), flat.T @ along)  # both have no mean, as ``origin`` is the mean
+        level = ring @ np.clip(tilt, -1.5, 1.5)
         points.append(origin + np.stack([ring[:, 0], level, ring[:, 1]], axis=1) @ turn.T)
     half = _SECTORS // 2
     hole = (half - slit // 2 - 1, half + (slit + 1) // 2) if slit else (0, 0)
     return [Sheet(points=np.stack(points), layer=LAYERS.index(layer), thin=True, hole=hole)]
 
 
-def _across(tailor: Tailor, figure: Figure, y: float) -> Float64[np.ndarray, "3 3"]:
-    """Left, up and front of the parts at a height of the body at rest, blended at hips and knees."""
+def _across(tailor: Tailor, figure: Figure, levels: Float64[np.ndarray, " ring"]) -> Float64[np.ndarray, "ring 3 3"]:
+    """Left, up and front of the parts at heights of the body at rest, blended at hips and knees."""
     hip, knee = (float(tailor.joints[f"left_{name}"][1]) for name in ("hip", "knee"))
-    above_hip, above_knee = (1 / (1 + np.exp(-np.clip((y - joint) / _BEND, -30, 30))) for joint in (hip, knee))
+    above_hip, above_knee = (
+        (1 / (1 + np.exp(-np.clip((levels - joint) / _BEND, -30, 30))))[:, None, None] for joint in (hip, knee)
+    )
     pelvis, *legs = (
         figure.turns[SMPL_JOINTS.index(name)].astype(np.float64)
         for name in ("pelvis", "left_hip", "right_hip", "left_knee", "right_knee")
     )
     thigh, shin = legs[0] + legs[1], legs[2] + legs[3]
     mixed = above_hip * pelvis + (1 - above_hip) * (above_knee * thigh + (1 - above_knee) * shin) / 2
+    # The rotation nearest to the blend.
     left, _, right = np.linalg.svd(mixed)
-    left[:, 2] *= np.sign(np.linalg.det(left @ right))
+    left[:, :, 2] *= np.sign(np.linalg.det(left @ right))[:, None]
     return left @ right

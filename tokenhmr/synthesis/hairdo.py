@@ -30,7 +30,13 @@ class Hairdo:
     cuts: dict[str, Cut]
     pieces: tuple[tuple[str, Piece], ...]
     glasses: bool
-    glasses_at: Bool[np.ndarray, " vertex"]
+
+
+def lenses(tailor: Tailor) -> Bool[np.ndarray, " vertex"]:
+    """What dark glasses cover."""
+    eyes = tailor.rest[tailor.face == 4]
+    away = np.abs(tailor.rest[:, None] - np.stack([eyes[eyes[:, 0] > 0].mean(axis=0), eyes[eyes[:, 0] < 0].mean(axis=0)]))
+    return ((away / [0.026, 0.018, 0.03]) ** 2).sum(axis=2).min(axis=1) < 1
 
 
 def cover_head(tailor: Tailor, outfit: str, generator: np.random.Generator) -> Hairdo:
@@ -53,10 +59,7 @@ def cover_head(tailor: Tailor, outfit: str, generator: np.random.Generator) -> H
         if generator.random() < (0.7 if outfit == "work" else 0.16):
             cuts["hat"], brims = _hat(tailor, outfit, generator)
             pieces += [("hat", piece) for piece in brims]
-    eyes = tailor.rest[tailor.face == 4]
-    away = np.abs(tailor.rest[:, None] - np.stack([eyes[eyes[:, 0] > 0].mean(axis=0), eyes[eyes[:, 0] < 0].mean(axis=0)]))
-    lens = ((away / [0.026, 0.018, 0.03]) ** 2).sum(axis=2).min(axis=1) < 1
-    return Hairdo(kind=kind, cuts=cuts, pieces=tuple(pieces), glasses=bool(generator.random() < 0.12), glasses_at=lens)
+    return Hairdo(kind=kind, cuts=cuts, pieces=tuple(pieces), glasses=bool(generator.random() < 0.12))
 
 
 def _hair(tailor: Tailor, kind: str, generator: np.random.Generator) -> tuple[Cut | None, list[Piece]]:

@@ -87,7 +87,7 @@ class MotionPoses:
 def _girdles(
     count: int, generator: np.random.Generator
 ) -> tuple[Float64[np.ndarray, "person 2"], Float64[np.ndarray, "person 2"]]:
-    """How much shoulders rise with arms: 1 degree for 2 to 3 of the arm beside it; and shrugs, mostly none, radians."""
+    """How much shoulders rise with arms: 1 degree for 3 to 4 of the arm's elevation; and shrugs, mostly none, radians."""
     rhythm = np.repeat(generator.uniform(1 / 4, 1 / 3, size=(count, 1)), 2, axis=1)
     shrugs = generator.random((count, 1)) < _SHRUGS
     one_sided = generator.uniform(0.5, 1.0, size=(count, 2))

@@ -18,7 +18,7 @@ from tokenhmr.synthesis.dyes import colour_layers
 from tokenhmr.synthesis.figure import Figure
 from tokenhmr.synthesis.forms import Sheet
 from tokenhmr.synthesis.garments import Cut
-from tokenhmr.synthesis.hairdo import Hairdo, cover_head
+from tokenhmr.synthesis.hairdo import Hairdo, cover_head, lenses
 from tokenhmr.synthesis.tailor import BARE, LAYERS, Tailor
 
 Piece = Callable[[Tailor, Figure, Float[np.ndarray, " 3"]], list[Sheet]]
@@ -199,14 +199,15 @@ def _load(rack: _Rack, tailor: Tailor, generator: np.random.Generator) -> None:
 
 def _thick(rack: _Rack, tailor: Tailor, generator: np.random.Generator) -> Float32[np.ndarray, " vertex"]:
     """The thickest of what is worn at each place; cloth is wrinkled, hair and hats a little."""
-    edge = np.clip(rack.covers / 0.025, 0, 1)
-    wrinkles = tailor.wrinkles[generator.integers(len(tailor.wrinkles))]
-    soft = generator.uniform(0.15, 0.65)
-    crumpled = np.array([name in ("legs", "top", "skirt", "jacket") for name in LAYERS], dtype=np.float32) * soft
-    curls = generator.uniform(0.05, 0.35)
-    crumpled[LAYERS.index("hair")] = curls
-    weight = 1 + crumpled * (wrinkles[:, None] - 1)
-    return np.minimum((rack.stands * edge * weight).max(axis=1), 0.115).astype(np.float32)
+    wrinkles = tailor.wrinkles[generator.integers(len(tailor.wrinkles))] - 1
+    soft, curls = generator.uniform(0.15, 0.65), generator.uniform(0.05, 0.35)
+    crumpled = dict.fromkeys(("legs", "top", "skirt", "jacket"), soft) | {"hair": curls}
+    thick = np.zeros_like(wrinkles)
+    for layer in rack.worn:
+        column = LAYERS.index(layer)
+        stands = rack.stands[:, column] * np.clip(rack.covers[:, column] / 0.025, 0, 1)
+        np.maximum(thick, stands * (1 + np.float32(crumpled.get(layer, 0.0)) * wrinkles), out=thick)
+    return np.minimum(thick, 0.115).astype(np.float32)
 
 
 def _complexion(tailor: Tailor, hairdo: Hairdo, generator: np.random.Generator) -> Float32[np.ndarray, "vertex 3"]:
@@ -215,7 +216,7 @@ def _complexion(tailor: Tailor, hairdo: Hairdo, generator: np.random.Generator) 
     white, iris = np.full(3, generator.uniform(0.35, 0.8)), np.full(3, generator.uniform(0.04, 0.2))
     tint = np.stack([np.ones(3), lip, brow, white, iris])[tailor.face]
     if hairdo.glasses:
-        tint[hairdo.glasses_at] = generator.uniform(0.02, 0.2)
+        tint[lenses(tailor)] = generator.uniform(0.02, 0.2)
     # Cheeks, ears and hands are ruddier than arms.
     ruddy = generator.uniform(0, 0.08) * np.clip(tailor.head + tailor.hand, 0, 1)[:, None] * [1.0, -0.5, -0.5]
     return (tint * (1 + ruddy)).astype(np.float32)
