@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,8 @@ def make_joints(order: Order, chunk: int, limit: int) -> Arrays:
 
 def write_joints(path: Path, chunks: Sequence[Arrays]) -> None:
     """The people of some chunks as a file, in place only when it is whole."""
+    whole: dict[str, Any] = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:
-        np.savez(file, **{name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]})
+        np.savez(file, **whole)
     os.replace(unfinished, path)
