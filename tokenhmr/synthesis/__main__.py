@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tokenhmr.render import contact_sheet
 from tokenhmr.synthesis.chunks import SPLITS
+from tokenhmr.synthesis.looks import LOOKS
 from tokenhmr.synthesis.shards import draw_joints, synthesize
 
 
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, help="folder for the shards; made if it is not there")
     add("--count", type=int, default=2000, help="how many pictures (default: %(default)s)")
     add("--seed", type=int, default=0, help="another seed, other pictures (default: %(default)s)")
+    add("--look", choices=tuple(LOOKS), default="first", help="second: other cameras, light, shader, places; split test only")
     add("--split", choices=SPLITS, default="train", help="which split to make (default: %(default)s)")
     add("--motion", type=Path, help="folder with train, val and test of AMASS-layout .npz (default: the package's key poses)")
     add("--key-pose-share", type=float, default=0.2, help="key poses beside --motion in the train split (default: %(default)s)")
@@ -63,12 +65,12 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     start = time.perf_counter()
     what = "people" if options.joints_only else "pictures"
-    if options.joints_only and (options.pseudo or options.contact_sheet):
-        raise ValueError("--joints-only draws no pictures and no pseudo-labels: leave out --pseudo and --contact-sheet")
+    if options.joints_only and (options.pseudo or options.contact_sheet or options.look != "first"):
+        raise ValueError("--joints-only draws no pictures, so it knows no --pseudo, --look or --contact-sheet: leave them out")
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=options.quiet, transient=True) as progress:
         task = progress.add_task(what, total=options.count)
-        make = draw_joints if options.joints_only else partial(synthesize, pseudo=options.pseudo)
+        make = draw_joints if options.joints_only else partial(synthesize, pseudo=options.pseudo, look=options.look)
         paths = make(
             options.out,
             count=options.count,

@@ -19,10 +19,11 @@ from tokenhmr.structs import Pose
 from tokenhmr.synthesis.company import MOST, gather
 from tokenhmr.synthesis.figure import Figure, figures_of
 from tokenhmr.synthesis.labels import Person, exact, pseudo
+from tokenhmr.synthesis.looks import LOOKS
 from tokenhmr.synthesis.people import clothe
-from tokenhmr.synthesis.picture import Shot, photograph
+from tokenhmr.synthesis.picture import Shot
 from tokenhmr.synthesis.poses import MotionPoses, Poses, read_poses, sample_key_poses
-from tokenhmr.synthesis.scene import View, sample_camera, sample_light, sample_view
+from tokenhmr.synthesis.scene import View
 from tokenhmr.synthesis.shapes import sample_shape, stature_and_build, traits
 from tokenhmr.synthesis.tailor import Tailor, measure
 
@@ -39,6 +40,7 @@ class Order:
     motion: Path | None  # folder with train, val and test
     pseudo: bool
     key_pose_share: float  # of the training pictures with motion, how many show key poses all the same
+    look: str = "first"  # of looks.LOOKS
 
 
 class Sample(NamedTuple):
@@ -68,7 +70,7 @@ def cast(order: Order, chunk: int) -> Cast:
     generators = [picture_generator(order, index) for index in range(chunk * CHUNK, (chunk + 1) * CHUNK)]
     poses = _poses(order, np.random.default_rng(_seed(order, chunk, "poses")))
     betas = np.stack([sample_shape(generator) for generator in generators])
-    views = [sample_view(generator) for generator in generators]
+    views = [LOOKS[order.look].view(generator) for generator in generators]
     roots = np.stack([view.world_to_camera @ root for view, root in zip(views, poses.root, strict=True)])
     full = np.zeros((CHUNK, 24, 3))
     full[:, 0] = roma.rotmat_to_rotvec(torch.from_numpy(roots)).numpy()
@@ -85,14 +87,14 @@ def cast(order: Order, chunk: int) -> Cast:
 
 def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
     """The first ``limit`` of ``CHUNK`` samples, from nothing but the order and the chunk's number."""
-    body, tailor, faces = _body()
+    (body, tailor, faces), eye = _body(), LOOKS[order.look]
     generators, full, betas, source, views, figures, joints44 = cast(order, chunk)
     with torch.inference_mode():
         statures = stature_and_build(body, betas)
     samples: list[Sample] = []
     for row, generator in enumerate(generators[:limit]):
         index, vertices, joints = chunk * CHUNK + row, figures[row].vertices, joints44[row]
-        camera = sample_camera(vertices, joints, generator)
+        camera = eye.camera(vertices, joints, generator)
         person = Person(
             key=f"synthetic-{order.split}-{index:08d}",
             split=order.split,
@@ -111,9 +113,9 @@ def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
             company=gather(own, others, views[row], tailor, generator),
             camera=camera,
             view=views[row],
-            light=sample_light(views[row], generator),
+            light=eye.light(views[row], generator),
         )
-        photo = photograph(shot, faces, tailor, generator)
+        photo = eye.photograph(shot, faces, tailor, generator)
         labels = pseudo(person, np.random.default_rng(_seed(order, index, "labels"))) if order.pseudo else exact(person)
         labels |= {
             "background": f"{photo.background}-{order.seed}-{order.split}-{index}",
@@ -121,6 +123,7 @@ def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
             "traits": traits(shot.person.look, *statures[row]),
             "motion": source[row],
             "seed": order.seed,
+            "look": order.look,
         }
         quality = int(generator.integers(60, 96))
         samples.append(

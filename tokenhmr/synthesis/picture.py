@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
 
 from tokenhmr.render import rasterize
-from tokenhmr.render.rasterize import extent, project_to_screen
+from tokenhmr.render.rasterize import Fragments, extent, project_to_screen
 from tokenhmr.synthesis.daylight import harmonics
 from tokenhmr.synthesis.kernels import paint, vertex_normals
 from tokenhmr.synthesis.lamp import LampView, lit, see_from_lamp
@@ -46,8 +47,8 @@ class Photograph:
 def photograph(shot: Shot, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, generator: np.random.Generator) -> Photograph:
     """Take the picture."""
     bare = shot.person.vertices
-    person = _put_on(shot.person, faces, tailor, shot.light)
-    everybody = [person, *(_put_on(someone, faces, tailor, shot.light) for someone in shot.company)]
+    person = put_on(shot.person, faces, tailor, shot.light)
+    everybody = [person, *(put_on(someone, faces, tailor, shot.light) for someone in shot.company)]
     bodies, lamps = [one.vertices for one in everybody], [one.lamp for one in everybody]
     setting = settle(shot.view, shot.camera, shot.light, bodies, lamps, generator)
     picture, name = behind(setting, person.depth, generator)
@@ -75,7 +76,7 @@ def photograph(shot: Shot, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, g
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Clothed:
+class Clothed:
     """A body with the thickness of its clothes and all that hangs on it, and its lamp."""
 
     vertices: Float32[np.ndarray, "vertex 3"]
@@ -89,12 +90,13 @@ class _Clothed:
     depth: float  # metres, of the middle
 
 
-def _put_on(someone: Dressed, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, light: Light) -> _Clothed:
+def put_on(someone: Dressed, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, light: Light) -> Clothed:
+    """Move the skin out to the cloth, and look at it from the lamp."""
     look, extra, count = someone.look, someone.extra, len(someone.vertices)
     vertices = someone.vertices + vertex_normals(someone.vertices, faces) * look.thick[:, None]
     vertices = np.concatenate([vertices, extra.vertices])
     outer = np.concatenate([faces, extra.faces + np.int32(count)])
-    return _Clothed(
+    return Clothed(
         vertices=vertices,
         normals=vertex_normals(vertices, outer),
         faces=np.concatenate([outer, extra.inside + np.int32(count)]),
@@ -107,20 +109,21 @@ def _put_on(someone: Dressed, faces: Int32[np.ndarray, "face 3"], tailor: Tailor
     )
 
 
-def _paint(
-    picture: Float32[np.ndarray, "height width 3"],
-    someone: _Clothed,
-    shot: Shot,
-    around: Float32[np.ndarray, "9 3"],  # daylight.harmonics
-) -> Bool[np.ndarray, "height width"]:
-    """Draw a clothed body in place, two by two samples a pixel, only in the window that it touches; true where it is."""
-    camera, look, light = shot.camera, someone.look, shot.light
-    cover = np.zeros(picture.shape[:2], dtype=bool)
+class Sight(NamedTuple):
+    """What of a clothed body lies in the picture, two by two samples a pixel."""
+
+    fragments: Fragments
+    window: tuple[slice, slice]  # rows and columns that it touches
+    attributes: Float32[np.ndarray, "vertex column"]  # cloth coordinates, tint, lamplight, layers: what shaders blend
+
+
+def sight(someone: Clothed, camera: Camera) -> Sight | None:
+    """Draw a clothed body; nothing where it lies beside the picture."""
     low, high = extent(project_to_screen(someone.vertices, focal=camera.focal, center=camera.center)[:, :2])
     left, top = (int(v) for v in np.clip(np.floor(low), 0, PICTURE))
     right, bottom = (int(v) for v in np.clip(np.ceil(high), 0, PICTURE))
     if right <= left or bottom <= top:
-        return cover
+        return None
     fragments = rasterize(
         someone.vertices,
         someone.faces,
@@ -131,18 +134,31 @@ def _paint(
         both_sides=False,
     )
     bright = lit(someone.vertices, someone.lamp)[:, None]
+    attributes = np.concatenate([someone.uv, someone.tint, bright, someone.covers], axis=1).astype(np.float32)
+    return Sight(fragments, (slice(top, bottom), slice(left, right)), attributes)
+
+
+def _paint(
+    picture: Float32[np.ndarray, "height width 3"],
+    someone: Clothed,
+    shot: Shot,
+    around: Float32[np.ndarray, "9 3"],  # daylight.harmonics
+) -> Bool[np.ndarray, "height width"]:
+    """Lay a clothed body over the picture, in place; true where it is."""
+    cover, seen, light = np.zeros(picture.shape[:2], dtype=bool), sight(someone, shot.camera), shot.light
+    if seen is None:
+        return cover
     lamps = (light.direction, light.lamp, light.fill_direction, light.fill, light.rim, shot.view.up)
-    attributes = np.concatenate([someone.uv, someone.tint, bright, someone.covers], axis=1)
     paint(
-        fragments.face,
-        fragments.bary,
+        seen.fragments.face,
+        seen.fragments.bary,
         someone.faces,
         someone.normals,
-        attributes.astype(np.float32),
-        look.textures,
-        look.gloss,
+        seen.attributes,
+        someone.look.textures,
+        someone.look.gloss,
         np.concatenate([np.stack(lamps), around]).astype(np.float32),
-        picture[top:bottom, left:right],
+        picture[seen.window],
     )
-    cover[top:bottom, left:right] = fragments.covered[::2, ::2]
+    cover[seen.window] = seen.fragments.covered[::2, ::2]
     return cover

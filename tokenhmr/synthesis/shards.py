@@ -18,6 +18,7 @@ import torch
 
 from tokenhmr.synthesis.chunks import CHUNK, SPLITS, Order, Sample, make_chunk
 from tokenhmr.synthesis.joints import make_joints, write_joints
+from tokenhmr.synthesis.looks import LOOKS
 
 Made = TypeVar("Made")
 
@@ -33,6 +34,7 @@ def synthesize(
     pseudo: bool = False,
     per_shard: int = 1000,
     key_pose_share: float = 0.2,
+    look: str = "first",
     force: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> list[Path]:
@@ -40,11 +42,14 @@ def synthesize(
 
     ``motion`` is a folder with ``train``, ``val`` and ``test`` in AMASS layout; without it the package's key poses serve.
     ``workers`` processes do the work (0: this one); they change nothing in the bytes. ``progress`` is called with the number
-    of pictures written so far. Raises ``FileNotFoundError`` or ``ValueError`` for what cannot work, before anything is written.
+    of pictures written so far. ``look`` is ``second`` for the same people under other cameras, lamps, shader and sensor: for
+    tests only, so ``split`` must be ``test``. Raises ``FileNotFoundError`` or ``ValueError`` for what cannot work, before
+    anything is written.
     """
-    order = Order(seed=seed, split=split, motion=motion, pseudo=pseudo, key_pose_share=key_pose_share)
+    order = Order(seed=seed, split=split, motion=motion, pseudo=pseudo, key_pose_share=key_pose_share, look=look)
     _check(order, count=count, workers=workers, per_shard=per_shard)
-    name = f"synthetic-pseudo-{split}" if pseudo else f"synthetic-{split}"
+    kind = "-pseudo" * pseudo + "-second" * (look == "second")
+    name = f"synthetic{kind}-{split}"
     _clear(out, f"{name}-*.tar", force=force)
     samples = (sample for chunk in _made(make_chunk, order, count, workers) for sample in chunk)
     paths, written = [], 0
@@ -101,6 +106,10 @@ def _clear(out: Path, pattern: str, *, force: bool) -> None:
 def _check(order: Order, *, count: int, workers: int, per_shard: int) -> None:
     if order.split not in SPLITS:
         raise ValueError(f"no split called {order.split!r}; there are {', '.join(SPLITS)}")
+    if order.look not in LOOKS:
+        raise ValueError(f"no look called {order.look!r}; there are {', '.join(LOOKS)}")
+    if order.look != "first" and order.split != "test":
+        raise ValueError(f"the {order.look} look is for tests alone: ask for split test, not {order.split}")
     if count < 1 or per_shard < 1 or workers < 0 or order.seed < 0:
         raise ValueError(
             f"count {count} and pictures per shard {per_shard} must be 1 or more, "
