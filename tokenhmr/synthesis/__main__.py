@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     start = time.perf_counter()
     what = "people" if options.joints_only else "pictures"
     if options.joints_only and (options.pseudo or options.contact_sheet or options.look != "first"):
-        raise ValueError("--joints-only draws no pictures, so it knows no --pseudo, --look or --contact-sheet: leave them out")
+        raise ValueError("--joints-only draws no pictures and no pseudo-labels: leave out --pseudo, --look and --contact-sheet")
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=options.quiet, transient=True) as progress:
         task = progress.add_task(what, total=options.count)

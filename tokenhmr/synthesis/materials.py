@@ -1,8 +1,8 @@
 """What walls, floors and things are made of: a bank of two-valued textures, coloured anew for every use.
 
 The first value of a texel blends between two colours, the second makes the blend darker or lighter. The bank is drawn once in a
-process from seeds of its own; most textures join themselves at their edges, all carry their own halvings, so that floors far away do not
-flicker.
+process from seeds of its own. Most textures join themselves at their edges; all carry their own halvings, so that floors far
+away do not flicker.
 """
 
 from __future__ import annotations
