@@ -155,7 +155,8 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     rows = columns(model, batches, model.body, mean=mean, lifter=lifter)
     say(f"measured: {', '.join(rows)}, {len(rows[THESE])} people")
     draws = Draws([row.person for row in rows[THESE]], count=given.draws, seed=given.seed)
-    found: dict[str, Any] = {"weights": about(given.model, model), "held_out": held_out(rows, draws, given)}
+    measured = about(given.model, model) | {"mean pose beside them": f"of {given.mean_of:,} training pictures"}
+    found: dict[str, Any] = {"weights": measured, "held_out": held_out(rows, draws, given)}
     if given.motion is not None:
         asked = {row.key.rpartition("/")[2] for row in rows[THESE]}
         far = outside.unseen({key: labels[key] for key in labels if key in asked}, given.motion, model.body)

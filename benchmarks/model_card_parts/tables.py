@@ -111,7 +111,7 @@ def group(head: str, found: Mapping[str, Mapping[str, Any]] | None) -> str:
         "PA-MPJPE, mm",
         "over the mean pose's",
         "PCK@0.1, %",
-        "PA-MPJPE less everybody else's, mm",
+        "less everybody else's, poses equally hard, mm",
         "",
     ]
     return table([head, *columns], lines)
@@ -130,7 +130,7 @@ def photographs(found: Mapping[str, Any] | None) -> str:
         both = [percent(found[way]["weights"][name]) for way in ("as they are", "mirrored")]
         goal, cell = GOALS[f"photographs: {name}"], found["as they are"]["weights"][name]
         lines.append([
-            f"{words}, {cell['count']} of {cell['people']} people", *map(said, both),
+            f"{words} ({cell['count']}, of {cell['people']} people)", *map(said, both),
             said(percent(found["as they are"]["mean pose"][name])), said(percent(found["as they are"]["always front"][name])),
             goal.words(), "; mirrored: ".join(dict.fromkeys(map(goal.verdict, both))),
         ])  # fmt: skip
