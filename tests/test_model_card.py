@@ -31,7 +31,7 @@ def benchmarks(monkeypatch):
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A tiny model that knows nothing, with a second half."""
+    """A tiny model that knows nothing, with a second half that is told the camera."""
     torch.manual_seed(0)
     model = build_tokenhmr(
         backbone={"stem": "patch", "width": 32, "depth": 1, "heads": 2, "drop_path": 0.0},
@@ -40,6 +40,8 @@ def weights(tmp_path_factory):
         tokenizer=small_tokenizer(),
         body=load_body("open"),
         locator=True,
+        places={"hidden": 16, "layers": 1},
+        camera_token=True,
     )
     folder = tmp_path_factory.mktemp("weights")
     save_pretrained(model.eval(), folder)
