@@ -77,7 +77,7 @@ def test_only_the_backbone_changes_and_it_stops_learning():
         if value.is_floating_point():
             assert value.dtype == (torch.bfloat16 if name.startswith("backbone.") else torch.float32), name
     assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
-    prediction = model(torch.randn(1, 3, 256, 256))
+    prediction = model(torch.randn(1, 3, 256, 256), torch.tensor([[0.0, 0.0, 0.5]]) if model.asks_view else None)
     for value in (prediction.vertices, prediction.camera, prediction.pose.body, prediction.token_logits):
         assert value.dtype == torch.float32
 

@@ -253,6 +253,6 @@ def test_the_default_weights_open():
     model = load("default")
     assert load().card["id"] == model.card["id"]
     with torch.inference_mode():
-        prediction = model(torch.zeros(1, 3, 256, 256))
+        prediction = model(torch.zeros(1, 3, 256, 256), torch.tensor([[0.0, 0.0, 0.5]]) if model.asks_view else None)
     assert prediction.vertices.isfinite().all()
     assert torch.equal(load_tokenizer("default").quantizer.codebook, model.tokenizer.quantizer.codebook)

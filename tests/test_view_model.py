@@ -93,10 +93,6 @@ def test_a_reader_of_all_places_is_told_too():
         assert (lifter(places, view).joints - before).abs().max() > 1e-4
 
 
-def test_packaged_weights_are_told_nothing():
-    assert not load().asks_view
-
-
 def test_the_configuration_differs_in_one_number():
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         plain, camera = (compose("train", [f"model={name}"]).model for name in ("tokenhmr_small", "tokenhmr_small_camera"))

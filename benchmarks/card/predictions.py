@@ -17,6 +17,7 @@ from tokenhmr.evaluation.tokenizer_prior import outside
 from tokenhmr.models.pretrained import ImageModel
 from tokenhmr.models.tokenhmr import TokenHMR
 from tokenhmr.resources import data_list_path
+from tokenhmr.structs import ask
 from tokenhmr.synthesis import synthesize
 
 SEED = 606
@@ -33,7 +34,7 @@ def predicted(
     sources = read_data_list(data_list_path("synthetic_heldout"), root=folder)
     poses: dict[str, list[Tensor]] = {"soft decoding": [], "likeliest codes": [], "the truth": []}
     for batch in held_out_batches(sources=sources, batch_size=32):
-        prediction = model(batch.to("cpu").image)
+        prediction = ask(model, batch.to("cpu"))
         assert prediction.pose is not None and prediction.token_logits is not None
         poses["soft decoding"].append(prediction.pose.body[:, :21])
         poses["likeliest codes"].append(model.tokenizer.decode(prediction.token_logits.argmax(dim=-1)))

@@ -20,7 +20,7 @@ from tokenhmr.data.disturb import blur_along, draw_occluders, draw_streak, occlu
 from tokenhmr.data.sources import read_data_list
 from tokenhmr.models.tokenhmr import TokenHMR
 from tokenhmr.rotations import mirror_matrix
-from tokenhmr.structs import Batch, Pose, normalise
+from tokenhmr.structs import Batch, Pose, ask
 from tokenhmr.synthesis import synthesize
 from tokenhmr.training.motion import mirror_body
 
@@ -74,8 +74,10 @@ def packaged_answers(
     """Errors as users meet them (joints from the pelvis, camera axes), spreads, and the clip of each picture."""
     found, generator, clips = Answers(), torch.Generator().manual_seed(seed), []
     for batch in batches_of(listed, disturbed=disturbed):
-        image = normalise(batch.image)
-        plain, flipped = model(image), model(image.flip(-1))
+        shown = batch.to("cpu")
+        across = torch.tensor([-1.0, 1.0, 1.0])  # a mirror moves the box to the other side of the camera's axis
+        mirrored = replace(shown, image=shown.image.flip(-1), view=None if shown.view is None else shown.view * across)
+        plain, flipped = ask(model, shown), ask(model, mirrored)
         assert plain.pose is not None and flipped.pose is not None and plain.token_logits is not None
         answer = seen_joints(plain.pose, body)
         twice = seen_joints(unmirrored(flipped.pose), body)

@@ -34,6 +34,10 @@ class Goal:
 
 # Numbers that have a goal, by what they are.
 GOALS = {
+    "mpjpe": Goal(limit=90, at_most=True, unit=" mm"),
+    "pa_mpjpe": Goal(limit=55, at_most=True, unit=" mm"),
+    "pck2d@0.1": Goal(limit=90, at_most=False, unit=" %"),
+    "to the mean pose": Goal(limit=0.5, at_most=True),
     "to a lifter of true joints": Goal(limit=1.3, at_most=True),
     "photographs: pck": Goal(limit=60, at_most=False, unit=" %"),
     "photographs: order": Goal(limit=70, at_most=False, unit=" %"),

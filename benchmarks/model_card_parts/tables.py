@@ -66,9 +66,13 @@ def held_out(found: Mapping[str, Any]) -> str:
     for name, digits, factor, unit in NUMBERS:
         cells = [said(found["columns"][column].get(name), digits=digits, factor=factor) for column in names]
         difference = said(found["difference"].get(name), digits=digits, factor=factor)
-        lines.append([f"{WORDS[name]}, {unit}", *cells[:2], difference, *cells[2:]])
+        goal, own = GOALS.get(name), found["columns"][THESE].get(name)
+        wanted = ["", ""]
+        if goal is not None and own is not None:
+            wanted = [goal.words(), goal.verdict([None if end is None else factor * end for end in own])]
+        lines.append([f"{WORDS[name]}, {unit}", *cells[:2], difference, *cells[2:], *wanted])
     people = f"{found['people']} people of {found['clips']} clips"
-    return table([people, *names[:2], "difference, person by person", *names[2:]], lines)
+    return table([people, *names[:2], "difference, person by person", *names[2:], "goal", "reached"], lines)
 
 
 def ratios(found: Mapping[str, Any]) -> str:
