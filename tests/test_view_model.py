@@ -20,9 +20,10 @@ from tokenhmr.data.collate import collate
 from tokenhmr.data.crop import crop, crop_matrix
 from tokenhmr.demo.camera import CameraChoice
 from tokenhmr.demo.predictor import Predictor
+from tokenhmr.models.exchange import to_official
 from tokenhmr.models.locator import JointLocator
 from tokenhmr.models.pretrained import load, save_pretrained
-from tokenhmr.models.tokenhmr import always_before
+from tokenhmr.models.tokenhmr import always_before, build_tokenhmr
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.structs import Pose, ask, normalise
 from tokenhmr.training.lifting import SURE, Lifter
@@ -68,6 +69,35 @@ def test_a_missing_view_and_a_useless_one_are_refused(told):
         told(batch.image)
     with pytest.raises(ValueError, match="this model reads no camera"):
         tiny_model()(batch.image, batch.view)
+
+
+def test_a_model_inside_a_wrapper_is_told_too(opinionated):
+    """As DistributedDataParallel wraps it."""
+
+    class Wrapper(nn.Module):
+        def __init__(self, module: nn.Module) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, *given: torch.Tensor) -> object:
+            return self.module(*given)
+
+    batch = batch_of(1)
+    with torch.inference_mode():
+        wrapped, plain = ask(Wrapper(opinionated).eval(), batch), ask(opinionated, batch)
+    assert torch.equal(wrapped.joints, plain.joints)
+
+
+def test_there_are_no_public_names_for_a_camera(tmp_path):
+    numbers = tiny_model().numbers
+    patches = {"stem": "patch", "width": 64, "depth": 1, "heads": 2}
+    tokenizer = tiny_model().tokenizer
+    model = build_tokenhmr(
+        **{**numbers, "backbone": patches, "tokenizer": tokenizer, "camera_token": True}, body=tiny_model().body
+    )
+    save_pretrained(model, tmp_path / "w")
+    with pytest.raises(ValueError, match="is told the picture's camera, for which there are no public names"):
+        to_official(tmp_path / "w", tmp_path / "out")
 
 
 def test_weights_remember_that_they_are_told_and_miss_nothing(opinionated, tmp_path):

@@ -134,8 +134,8 @@ def convert_mae(checkpoint: Path, out: Path, *, heads: int | None = None, dtype:
 def to_official(weights: str | os.PathLike[str], out: Path) -> list[str]:
     """A folder of ours to the public files: ``tokenizer.pth``, ``model.ckpt`` or ``vitpose_backbone.pth``, as it holds them.
 
-    Only the released architecture has public names: ``ValueError`` for a convolutional stem or a joint locator, and for a
-    tokenizer with a mean pose, which the public file cannot say.
+    Only the released architecture has public names: ``ValueError`` for a convolutional stem, a joint locator, a model that is told
+    the picture's camera, and for a tokenizer with a mean pose, which the public file cannot say.
     """
     model = load_any(weights)
     if isinstance(model, PoseTokenizer):
@@ -143,6 +143,8 @@ def to_official(weights: str | os.PathLike[str], out: Path) -> list[str]:
     backbone = model.numbers if isinstance(model, ViT) else model.numbers["backbone"]
     if backbone.get("stem") != "patch" or getattr(model, "locator", None) is not None:
         raise ValueError(f"{weights} has a convolutional stem or a joint locator, for which there are no public names")
+    if getattr(model, "asks_view", False):
+        raise ValueError(f"{weights} is told the picture's camera, for which there are no public names")
     out.mkdir(parents=True, exist_ok=True)
     if isinstance(model, ViT):
         state = public.to_public(model.state_dict(), public.backbone_table(model.numbers, theirs="", ours=""))
