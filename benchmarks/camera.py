@@ -1,10 +1,10 @@
 """Is it worth telling a model the picture's camera? ``python benchmarks/camera.py --data DIR --out docs/camera.md``.
 
-``DIR`` has ``train`` and ``test`` folders of AMASS-layout npz, split by subject. From joints in a crop, without pictures, the
-packaged image model's half behind its joint locator goes on learning, three ways from the same weights on the same people:
-``untold`` (as it is), ``turned`` (it learns what an eye turned to the crop sees; its bodies are turned back by the known
-camera, as the demo does) and ``told`` (``camera_token``). All are judged on other people, in the picture's camera. Numbers go
-to a JSON beside the page.
+``DIR`` has ``train`` and ``test`` folders of AMASS-layout npz, split by subject. Small networks go from joints in a crop to
+joints in space and the turn of the body (``models.places.PlaceReader``, the part of a model that reads places), three ways, at
+the same steps on the same people: ``untold``, ``turned`` (it learns what an eye turned to the crop sees; its answers are turned
+back by the known camera, as the demo does) and ``told``. All are judged on other people, in the picture's camera. Numbers go
+to a JSON beside the page, after every seed.
 """
 
 from __future__ import annotations
@@ -21,41 +21,59 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from card.page import table, within, write_results
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenhmr.body import Body
 from tokenhmr.data.augment import Augmentation
 from tokenhmr.data.mocap import recording_of
 from tokenhmr.demo.camera import turns_to_rays
 from tokenhmr.evaluation.intervals import estimate
 from tokenhmr.evaluation.metrics import joint_angles, mpjpe, pa_mpjpe
-from tokenhmr.models.pretrained import load
-from tokenhmr.models.tokenhmr import TokenHMR, build_tokenhmr
-from tokenhmr.resources import config_folder
-from tokenhmr.rotations import axis_angle_to_matrix
-from tokenhmr.structs import Batch, Pose, ask
+from tokenhmr.models.parts import FACING
+from tokenhmr.models.places import PlaceReader
+from tokenhmr.rotations import axis_angle_to_matrix, rows_to_matrix
+from tokenhmr.skeleton import EXTRA_JOINTS, JOINTS44, PELVIS44, subset
+from tokenhmr.structs import Batch
 from tokenhmr.synthesis.chunks import CHUNK, Order, cast
 from tokenhmr.synthesis.joints import make_joints
-from tokenhmr.training.drawn import DrawnBatches
-from tokenhmr.training.lifting import HALF_HEIGHT, HALF_WIDTH, SURE, JointBatches, Lifter, as_found
+from tokenhmr.training.drawn import Arrays, DrawnBatches, read_drawn
+from tokenhmr.training.lifting import HALF_HEIGHT, HALF_WIDTH, SURE, as_found
 from tokenhmr.training.optim import adamw, cosine
 
 WAYS = ("untold", "turned", "told")
 JOINTS = ("found", "exact")  # with the errors of a locator, or without any
 NUMBERS = ("MPJPE", "PA-MPJPE", "orientation")  # millimetres, millimetres, degrees
 SLICES = {"under 10": (0.0, 10.0), "10 to 25": (10.0, 25.0), "over 25": (25.0, 90.0)}  # degrees from the optical axis
-AT_ONCE = 128
-FROZEN = ("backbone", "locator.score", "locator.look")  # what looks at pictures
+SCORED = subset(EXTRA_JOINTS[:14], JOINTS44)  # the fourteen joints of LSP, from the pelvis
+TURN = 0.3  # weight of the turn (squared difference of matrices) beside the joints (metres, summed)
 CLIP = 5.0
+
+
+class Said(NamedTuple):
+    """A network's answer."""
+
+    joints: Float[Tensor, "row 44 3"]  # metres, from the pelvis
+    orient: Float[Tensor, "row 3 3"]
+
+
+class Network(nn.Module):
+    """Places, and where it is told the view, to joints and a turn; it starts from a body that faces the camera."""
+
+    def __init__(self, *, camera: bool, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.reader = PlaceReader(width=len(JOINTS44) * 3 + 6, hidden=hidden, layers=layers, camera=camera)
+        self.camera = camera
+
+    def forward(self, places: Float[Tensor, "row 44 3"], view: Float[Tensor, "row 3"]) -> Said:
+        said = self.reader(places, view if self.camera else None)
+        joints = said[:, 6:].unflatten(1, (-1, 3))
+        return Said(joints - joints[:, PELVIS44, None], rows_to_matrix(said[:, None, :6] + said.new_tensor(FACING))[:, 0])
 
 
 class People(NamedTuple):
     """Joints and parameters, by ``training.drawn.FIELDS``, and the recording that each pose is of."""
 
-    arrays: dict[str, Tensor]
+    arrays: Arrays
     recording: np.ndarray
 
 
@@ -65,13 +83,15 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--data", type=Path, required=True, help="folder with train/ and test/")
     add("--out", type=Path, default=Path("docs/camera.md"), help="the page (default: %(default)s)")
     add("--train", type=int, default=20000, help="people to learn from (default: %(default)s)")
-    add("--test", type=int, default=1920, help="people to be judged on (default: %(default)s)")
-    add("--steps", type=int, default=640, help="of each training (default: %(default)s)")
-    add("--batch-size", type=int, default=64, help="people in a step (default: %(default)s)")
-    add("--lr", type=float, default=5e-4, help="learning rate (default: %(default)s)")
+    add("--drawn", type=Path, help="folder of python -m tokenhmr.synthesis --joints-only to learn from, in place of --train")
+    add("--test", type=int, default=1280, help="people to be judged on (default: %(default)s)")
+    add("--steps", type=int, default=1500, help="of each training (default: %(default)s)")
+    add("--batch-size", type=int, default=128, help="people in a step (default: %(default)s)")
+    add("--lr", type=float, default=2e-3, help="learning rate (default: %(default)s)")
     add("--seeds", type=int, default=3, help="trainings of each way (default: %(default)s)")
     add("--draws", type=int, default=2000, help="of the bootstrap (default: %(default)s)")
-    add("--bf16", action="store_true", help="train under autocast, faster on processors that have bfloat16")
+    add("--hidden", type=int, default=256, help="width of a network (default: %(default)s)")
+    add("--layers", type=int, default=2, help="residual steps of a network (default: %(default)s)")
     return parser.parse_args(arguments)
 
 
@@ -85,22 +105,6 @@ def draw(motion: Path, split: str, count: int, seed: int) -> People:
         return People(arrays, np.array([]))
     names = [recording_of(source.rpartition(":")[0]) for chunk in chunks for source in cast(order, chunk).source]
     return People(arrays, np.array(names[:count]))
-
-
-def packaged(*, camera_token: bool) -> TokenHMR:
-    """The packaged model; a camera that it is told changes nothing yet."""
-    known = load()
-    assert isinstance(known, TokenHMR)
-    numbers = known.numbers or known.card["numbers"]
-    model = build_tokenhmr(
-        **{**numbers, "tokenizer": known.tokenizer, "camera_token": camera_token}, body=known.body
-    )  # fmt: skip
-    lacks = model.load_state_dict(known.state_dict(), strict=False)
-    assert not lacks.unexpected_keys and all("camera" in name for name in lacks.missing_keys), lacks
-    for name, parameter in model.named_parameters():
-        if name.startswith(FROZEN):
-            parameter.requires_grad_(False)
-    return model
 
 
 def eyes(view: Float[Tensor, "row 3"]) -> Float[Tensor, "row 3 3"]:
@@ -118,24 +122,33 @@ def as_the_eye_sees(batch: Batch) -> Batch:
     return dataclasses.replace(batch, keypoints_3d=torch.cat([points @ back.mT, sure], dim=-1), pose=pose)
 
 
-def trained(way: str, people: People, objective: nn.Module, chosen: argparse.Namespace, seed: int) -> Lifter:
-    torch.manual_seed(seed)
-    lifter = Lifter(model=packaged(camera_token=way == "told")).train()
-    learnt = [parameter for parameter in lifter.parameters() if parameter.requires_grad]
-    optimizer = adamw(lifter, lr=chosen.lr, weight_decay=0.02, betas=(0.9, 0.99))
-    schedule = cosine(optimizer, steps=chosen.steps, warmup=min(50, chosen.steps))
+def loss_of(said: Said, batch: Batch) -> Float[Tensor, ""]:
+    points = batch.keypoints_3d[..., :3]
+    joints = (said.joints - points + points[:, PELVIS44, None]).abs().sum(dim=(1, 2)).mean()
+    return joints + TURN * (said.orient - batch.pose.global_orient).square().sum(dim=(1, 2)).mean()
+
+
+def trained(people: Arrays, chosen: argparse.Namespace, seed: int) -> dict[str, Network]:
+    """One network of each way, which all see the same people with the same errors in every step."""
+    networks, optimizers, schedules = {}, {}, {}
+    for way in WAYS:
+        torch.manual_seed(seed)
+        networks[way] = Network(camera=way == "told", hidden=chosen.hidden, layers=chosen.layers)
+        optimizers[way] = adamw(networks[way], lr=chosen.lr, weight_decay=0.02, betas=(0.9, 0.99))
+        schedules[way] = cosine(optimizers[way], steps=chosen.steps, warmup=min(100, chosen.steps))
     augmentation = Augmentation(scale=0.2, turn_degrees=15.0, turn_chance=0.4)
-    drawn = DrawnBatches(arrays=people.arrays, augmentation=augmentation, batch_size=chosen.batch_size, seed=seed)
-    for batch in islice(JointBatches(batches=drawn, seed=seed), chosen.steps):
-        shown = as_the_eye_sees(batch) if way == "turned" else batch
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=chosen.bf16):
-            said = ask(lifter, shown)
-        objective(said, shown).total.backward()
-        nn.utils.clip_grad_norm_(learnt, CLIP)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-    return lifter.eval()
+    drawn = DrawnBatches(arrays=people, augmentation=augmentation, batch_size=chosen.batch_size, seed=seed)
+    chance = torch.Generator().manual_seed(seed)
+    for batch in islice(drawn, chosen.steps):
+        assert batch.view is not None
+        places = as_found(batch.keypoints_2d, chance)
+        for way, network in networks.items():
+            optimizers[way].zero_grad(set_to_none=True)
+            loss_of(network(places, batch.view), as_the_eye_sees(batch) if way == "turned" else batch).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+            optimizers[way].step()
+            schedules[way].step()
+    return networks
 
 
 def shown_joints(keypoints: Float[Tensor, "row 44 3"], joints: str) -> Float[Tensor, "row 44 3"]:
@@ -147,26 +160,20 @@ def shown_joints(keypoints: Float[Tensor, "row 44 3"], joints: str) -> Float[Ten
 
 
 @torch.inference_mode()
-def judged(lifter: Lifter, way: str, people: People, body: Body) -> dict[str, dict[str, np.ndarray]]:
+def judged(network: Network, way: str, people: People) -> dict[str, dict[str, np.ndarray]]:
     """Every number of every row, by the joints that were shown."""
-    found: dict[str, dict[str, np.ndarray]] = {}
-    arrays = people.arrays
+    arrays, found = people.arrays, {}
+    truth = arrays["keypoints_3d"] - arrays["keypoints_3d"][:, PELVIS44, None]
+    turn = axis_angle_to_matrix(arrays["pose"][:, 0])
     for joints in JOINTS:
-        places = shown_joints(arrays["keypoints_2d"], joints)
-        parts = []
-        for first in range(0, len(places), AT_ONCE):
-            rows = slice(first, first + AT_ONCE)
-            view, turns = arrays["view"][rows], axis_angle_to_matrix(arrays["pose"][rows])
-            truth = Pose(global_orient=turns[:, 0], body=turns[:, 1:], betas=arrays["betas"][rows])
-            said = lifter(places[rows], view) if lifter.asks_view else lifter(places[rows])
-            skeleton, orient = said.skeleton, said.pose.global_orient
-            if way == "turned":
-                eye = eyes(view)
-                skeleton, orient = skeleton @ eye.mT, eye @ orient
-            one, other = (points - points[:, :1] for points in (skeleton, body.skeleton(truth)))
-            angle = joint_angles(orient[:, None], truth.global_orient[:, None])[:, 0]
-            parts.append(torch.stack([mpjpe(one, other), pa_mpjpe(one, other), angle]).double())
-        found[joints] = dict(zip(NUMBERS, torch.cat(parts, dim=1).numpy(), strict=True))
+        said = network(shown_joints(arrays["keypoints_2d"], joints), arrays["view"])
+        if way == "turned":
+            eye = eyes(arrays["view"])
+            said = Said(said.joints @ eye.mT, eye @ said.orient)
+        one, other = said.joints[:, SCORED], truth[:, SCORED]
+        angle = joint_angles(said.orient[:, None], turn[:, None])[:, 0]
+        numbers = torch.stack([mpjpe(one, other), pa_mpjpe(one, other), angle.to(one.dtype)]).double().numpy()
+        found[joints] = dict(zip(NUMBERS, numbers, strict=True))
     return found
 
 
@@ -197,8 +204,8 @@ def compare(rows: dict[str, list[Any]], people: People, draws: int) -> dict[str,
     return result
 
 
-def blocks(found: dict[str, Any], ways: Sequence[str]) -> dict[str, str]:
-    columns = [*ways, "told less untold", "told less turned"]
+def blocks(found: dict[str, Any]) -> dict[str, str]:
+    columns = [*WAYS, "told less untold", "told less turned"]
     made = {}
     for joints in JOINTS:
         lines = []
@@ -214,31 +221,29 @@ def blocks(found: dict[str, Any], ways: Sequence[str]) -> dict[str, str]:
     return made
 
 
+def write(chosen: argparse.Namespace, rows: dict[str, list[Any]], learnt: Arrays, asked: People, seconds: float) -> None:
+    settings = {name: value for name, value in vars(chosen).items() if name not in ("data", "out", "drawn")}
+    settings |= {"train": len(learnt["betas"]), "seeds": len(rows[WAYS[0]])}
+    found = {"settings": settings, "processor_seconds": seconds, "judged": compare(rows, asked, chosen.draws)}
+    write_results(chosen.out, found, blocks(found))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     chosen = options(arguments)
     for split in ("train", "test"):
         if not (chosen.data / split).is_dir():
             sys.stderr.write(f"error: no folder {chosen.data / split}: --data wants train and test of AMASS-layout npz\n")
             return 2
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        objective = instantiate(compose("train", ["loss=lift"]).loss)
     begun = time.process_time()
-    learnt, asked = draw(chosen.data, "train", chosen.train, 11), draw(chosen.data, "test", chosen.test, 12)
-    start = Lifter(model=packaged(camera_token=False)).eval()
-    body = start.model.body
-    rows: dict[str, list[Any]] = {"packaged": [judged(start, "untold", asked, body)]} | {way: [] for way in WAYS}
+    asked = draw(chosen.data, "test", chosen.test, 12)
+    learnt = draw(chosen.data, "train", chosen.train, 11).arrays if chosen.drawn is None else read_drawn(chosen.drawn)
+    rows: dict[str, list[Any]] = {way: [] for way in WAYS}
     for seed in range(chosen.seeds):
-        for way in WAYS:
-            rows[way].append(judged(trained(way, learnt, objective, chosen, seed), way, asked, body))
+        for way, network in trained(learnt, chosen, seed).items():
+            rows[way].append(judged(network.eval(), way, asked))
             last = {name: round(float(values.mean()), 2) for name, values in rows[way][-1]["found"].items()}
             print(f"{way}, seed {seed}: {last}, {time.process_time() - begun:.0f} s", flush=True)
-    settings = {name: value for name, value in vars(chosen).items() if name not in ("data", "out")}
-    found = {
-        "settings": settings,
-        "processor_seconds": time.process_time() - begun,
-        "judged": compare(rows, asked, chosen.draws),
-    }
-    write_results(chosen.out, found, blocks(found, ["packaged", *WAYS]))
+        write(chosen, rows, learnt, asked, time.process_time() - begun)
     return 0
 
 

@@ -134,8 +134,8 @@ def convert_mae(checkpoint: Path, out: Path, *, heads: int | None = None, dtype:
 def to_official(weights: str | os.PathLike[str], out: Path) -> list[str]:
     """A folder of ours to the public files: ``tokenizer.pth``, ``model.ckpt`` or ``vitpose_backbone.pth``, as it holds them.
 
-    Only the released architecture has public names: ``ValueError`` for a convolutional stem, a joint locator, a model that is told
-    the picture's camera, and for a tokenizer with a mean pose, which the public file cannot say.
+    Only the released architecture has public names: ``ValueError`` for a convolutional stem, a joint locator, a model that is
+    told the picture's camera, and for a tokenizer with a mean pose, which the public file cannot say.
     """
     model = load_any(weights)
     if isinstance(model, PoseTokenizer):
