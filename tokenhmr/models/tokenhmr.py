@@ -146,7 +146,8 @@ class TokenHMR(nn.Module):
         if self.locator is None:
             return self.answer(features, view)
         located = self.locator(features)
-        prediction = self.answer(located.tokens, view, places=located.places)
+        # Places are given to the reader as they are: its slopes are steep, and through them bodies bend where joints are found.
+        prediction = self.answer(located.tokens, view, places=located.places.detach())
         cells = cell_centres(self.locator.grid).to(image.device)
         return dataclasses.replace(
             prediction, located=located.points.float(), location_logits=located.logits.float(), cells=cells
