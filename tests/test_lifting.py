@@ -6,7 +6,8 @@ import torch
 from tokenhmr.body import load_body
 from tokenhmr.models.tokenhmr import build_tokenhmr
 from tokenhmr.models.tokenizer import PoseTokenizer
-from tokenhmr.training.lifting import Lifter, as_found
+from tokenhmr.training.drawn import as_batch
+from tokenhmr.training.lifting import SURE, JointBatches, Lifter, as_found, as_they_are
 
 
 def small_model(*, locator=True, places=None, camera_token=False):
@@ -50,6 +51,25 @@ def test_found_joints_stay_on_the_grid_and_repeat_with_the_seed():
     # Most joints are found nearly where they are.
     error = (first[..., :2] - keypoints[..., :2])[8:][keypoints[8:, :, 0].abs() < 0.3].norm(dim=-1)
     assert error.median() < 0.06
+
+
+def test_exact_joints_are_the_annotated_ones_within_the_grid():
+    keypoints = joints_of(8)
+    keypoints[0, 0] = torch.tensor([0.9, -0.9, 0.0])
+    places = as_they_are(keypoints)
+    inside = (keypoints[..., 0].abs() < 0.34) & (keypoints[..., 1].abs() < 0.47)
+    assert torch.equal(places[inside][:, :2], keypoints[inside][:, :2])
+    torch.testing.assert_close(places[0, 0], torch.tensor([0.34, -0.47, SURE]))
+    (shown,) = JointBatches(batches=[as_batch_of(keypoints)], seed=0, exact=True)
+    assert torch.equal(shown.places, places)
+
+
+def as_batch_of(keypoints):
+    """A batch that knows nothing but joints in the crop."""
+    count = len(keypoints)
+    people = {"keypoints_2d": keypoints, "keypoints_3d": torch.zeros(count, 44, 3), "root": torch.eye(3).expand(count, 3, 3),
+              "pose": torch.zeros(count, 24, 3), "betas": torch.zeros(count, 10), "view": torch.zeros(count, 3)}  # fmt: skip
+    return as_batch(people)
 
 
 def test_models_without_a_locator_are_refused():

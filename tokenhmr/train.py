@@ -110,8 +110,10 @@ def learner_of(config: DictConfig, model: ImageModel) -> nn.Module:
 
 
 def as_shown(config: DictConfig, batches: Iterable[Batch], *, start: int = 0) -> Iterable[Batch]:
-    """What the learner is shown: pictures, or joints with the errors of a locator."""
-    return JointBatches(batches=batches, seed=config.seed, start=start) if config.learn_from == "joints" else batches
+    """What the learner is shown: pictures, or joints, with the errors of a locator or without."""
+    if config.learn_from != "joints":
+        return batches
+    return JointBatches(batches=batches, seed=config.seed, start=start, exact=config.exact_joints)
 
 
 def show(scores: dict[str, float]) -> str:
@@ -203,8 +205,8 @@ def check(config: DictConfig, *, processes: int) -> None:
     """What can be known to be wrong before anything is read; ``ValueError``."""
     if config.learn_from not in LEARN_FROM:
         raise ValueError(f"learn_from is one of {', '.join(LEARN_FROM)}, not {config.learn_from}")
-    if config.joints is not None and config.learn_from != "joints":
-        raise ValueError("joints names people without pictures: nothing but learn_from=joints learns from them")
+    if (config.joints is not None or config.exact_joints) and config.learn_from != "joints":
+        raise ValueError("joints and exact_joints say what learn_from=joints learns from: without it they say nothing")
     if config.batch_size % (processes * config.accumulate):
         raise ValueError(
             f"a batch of {config.batch_size} cannot be shared equally by {processes} processes"

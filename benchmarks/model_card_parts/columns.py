@@ -5,19 +5,17 @@ Rows are those of ``python -m tokenhmr.evaluation protocol=synthetic``: the same
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from hydra.utils import instantiate
 from jaxtyping import Float
 from omegaconf import OmegaConf
-from torch import Tensor, nn
+from torch import nn
 
 from tokenhmr.body import Body
 from tokenhmr.data.batches import held_out_batches
@@ -30,8 +28,8 @@ from tokenhmr.evaluation.people import Row
 from tokenhmr.evaluation.protocol import Material
 from tokenhmr.models.tokenhmr import TokenHMR
 from tokenhmr.resources import config_folder
-from tokenhmr.structs import Batch, JointBatch
-from tokenhmr.training.lifting import HALF_HEIGHT, HALF_WIDTH, SURE, Lifter
+from tokenhmr.structs import Batch
+from tokenhmr.training.lifting import JointBatches, Lifter
 
 BATCH = 32
 THESE, MEAN, SECOND_HALF, LIFTER = "these weights", "mean pose", "their second half, true joints", "a lifter of true joints"
@@ -70,24 +68,6 @@ def mean_pose(folder: Path, count: int, body: Body) -> MeanPose:
     return MeanPose.of(islice(train, -(-count // BATCH)), body=body)
 
 
-def true_places(keypoints: Float[Tensor, "batch 44 3"]) -> Float[Tensor, "batch 44 3"]:
-    """Exact joints as a locator would find them at best: within the cells' middles, as sure as it ever is."""
-    limit = torch.tensor([HALF_WIDTH, HALF_HEIGHT])
-    return torch.cat([keypoints[..., :2].clamp(-limit, limit), torch.full_like(keypoints[..., 2:], SURE)], dim=-1)
-
-
-class WithPlaces:
-    """The batches with true joints in place of what a locator would find."""
-
-    def __init__(self, batches: Sequence[Batch]) -> None:
-        self.batches = batches
-
-    def __iter__(self) -> Iterator[JointBatch]:
-        for batch in self.batches:
-            fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-            yield JointBatch(**fields, places=true_places(batch.keypoints_2d))
-
-
 def has_second_half(model: nn.Module) -> bool:
     """Whether a model can be shown joints in place of a picture."""
     return isinstance(model, TokenHMR) and model.locator is not None
@@ -108,9 +88,9 @@ def columns(
     """Rows by what was asked, all of the same people in the same order."""
     found = {THESE: rows_of(model, batches, body), MEAN: rows_of(mean, batches, body)}
     if has_second_half(model):
-        found[SECOND_HALF] = rows_of(Lifter(model=model).eval(), WithPlaces(batches), body)
+        found[SECOND_HALF] = rows_of(Lifter(model=model).eval(), JointBatches(batches=batches, seed=0, exact=True), body)
     if lifter is not None:
-        found[LIFTER] = rows_of(Lifter(model=lifter).eval(), WithPlaces(batches), body)
+        found[LIFTER] = rows_of(Lifter(model=lifter).eval(), JointBatches(batches=batches, seed=0, exact=True), body)
     keys = [row.key for row in found[THESE]]
     assert all([row.key for row in rows] == keys for rows in found.values()), "columns are of the same people"
     return found
