@@ -105,7 +105,7 @@ def test_a_wrong_list_is_refused(tmp_path, text, message):
 
 
 def test_the_lists_of_the_repository_can_be_read(tmp_path, root):
-    for name in ("synthetic-train", "synthetic-pseudo-train", "synthetic-test"):
+    for name in ("synthetic-train", "synthetic-pseudo-train", "synthetic-test", "synthetic-second-test"):
         (tmp_path / f"{name}-000000.tar").touch()
     shard_lists = list((root / "data_lists").glob("synthetic*.yaml"))
     lists = {path.stem: read_data_list(path, root=tmp_path) for path in shard_lists}

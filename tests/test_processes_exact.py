@@ -16,6 +16,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 import tokenhmr.train
+import tokenhmr.training.drawn
 from tests.pictures import sample_files, write_tar
 from tests.test_processes import (
     IMAGES,
@@ -220,7 +221,7 @@ class Together(ShardBatches):
 
 
 def test_two_processes_train_an_image_model_as_one_would_on_the_same_pictures(straight, folder, monkeypatch, tmp_path):
-    monkeypatch.setattr(tokenhmr.train, "train_batches", Together)
+    monkeypatch.setattr(tokenhmr.training.drawn, "train_batches", Together)
     monkeypatch.chdir(folder)
     with initialize_config_dir(version_base="1.3", config_dir=str(config_folder())):
         tokenhmr.train.train(compose("train", [*TINY_IMAGES, "workers=0", f"out={tmp_path}", "steps=20"]))

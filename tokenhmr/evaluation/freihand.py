@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -109,9 +110,13 @@ def answers(hands: Hands) -> Iterator[Float64[Tensor, "batch 778 3"]]:
     """Predicted meshes, pictures in order."""
     hands.model.eval()
     for start in range(0, len(hands.pictures), hands.batch_size):
-        crops = np.stack([whole_picture(path) for path in hands.pictures[start : start + hands.batch_size]])
+        some = [whole_picture(path) for path in hands.pictures[start : start + hands.batch_size]]
+        image = normalise(torch.from_numpy(np.stack([pixels for pixels, _ in some])).to(hands.device))
+        # A model that is told the picture's camera is told one whose focal length is the diagonal, as where none is known.
+        view = torch.tensor([[0.0, 0.0, side] for _, side in some], device=hands.device)
         with torch.inference_mode():
-            vertices = hands.model(normalise(torch.from_numpy(crops).to(hands.device))).vertices.cpu().double()
+            said = hands.model(image, view) if getattr(hands.model, "asks_view", False) else hands.model(image)
+        vertices = said.vertices.cpu().double()
         if vertices.shape[1] != VERTICES:
             raise ValueError(
                 f"this model predicts a mesh of {vertices.shape[1]} vertices, FreiHAND wants MANO's hand of {VERTICES}"
@@ -121,14 +126,14 @@ def answers(hands: Hands) -> Iterator[Float64[Tensor, "batch 778 3"]]:
         yield vertices
 
 
-def whole_picture(path: Path) -> UInt8[np.ndarray, "3 256 256"]:
-    """The picture as a crop: the square on its longer side, whatever is in it."""
+def whole_picture(path: Path) -> tuple[UInt8[np.ndarray, "3 256 256"], float]:
+    """The picture as a crop: the square on its longer side, whatever is in it; and that side over the picture's diagonal."""
     data = path.read_bytes()
     width, height = picture_size(data)
     matrix = crop_matrix(np.array([width / 2, height / 2]), float(max(width, height)))
     cut = crop(decode_picture(data, (width, height)), matrix)
     assert cut.shape == (CROP_SIDE, CROP_SIDE, 3)
-    return np.ascontiguousarray(cut.transpose(2, 0, 1))
+    return np.ascontiguousarray(cut.transpose(2, 0, 1)), max(width, height) / math.hypot(width, height)
 
 
 def hand_joints(vertices: Float[Tensor, "batch 778 3"], regressor: Float[Tensor, "16 778"]) -> Float64[Tensor, "batch 21 3"]:
