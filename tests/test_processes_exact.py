@@ -47,6 +47,7 @@ TINY_IMAGES = [
     *COMMON, "batch_size=4", "data_list=list.yaml", "held_out=list.yaml", "data_root=.", "body=open",
     "model.backbone.width=32", "model.backbone.depth=1", "model.backbone.heads=1", "model.decoder.width=32",
     "model.decoder.depth=1", "model.decoder.heads=1", "model.decoder.head_width=32", "model.decoder.mlp_width=32",
+    "model.places.hidden=32", "model.places.layers=1",
 ]  # fmt: skip
 COMMANDS = {
     ("tokenizer", 1): [TOKENIZER, *TINY_TOKENIZER],
