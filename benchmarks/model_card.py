@@ -46,6 +46,7 @@ from tokenhmr.evaluation.intervals import estimate
 from tokenhmr.evaluation.people import Row
 from tokenhmr.models.pretrained import load
 from tokenhmr.resources import asset_folder
+from tokenhmr.structs import asks_view
 
 NAMES = [name for name, *_ in NUMBERS]
 
@@ -87,7 +88,7 @@ def about(weights: str, model: nn.Module) -> dict[str, Any]:
         "parameters of the tokenizer": f"{tokenizer:,}",
         "file": f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB",
         "body": model.card["body"],
-        "told the picture's camera": "yes" if getattr(model, "asks_view", False) else "no",
+        "told the picture's camera": "yes" if asks_view(model) else "no",
     }
 
 

@@ -20,7 +20,7 @@ from tokenhmr.models.parts import PRECISIONS, in_precision
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.resources import config_folder
 from tokenhmr.rotations import geodesic_angle
-from tokenhmr.structs import Prediction
+from tokenhmr.structs import Prediction, asks_view
 
 SIZES = {"released": "tokenhmr", "base": "tokenhmr_base"}
 
@@ -37,7 +37,7 @@ def model_of(size: str) -> torch.nn.Module:
 def show(model: torch.nn.Module, images: torch.Tensor) -> Prediction:
     """What it says; a model that is told the picture's camera is told one whose axis goes through the crop."""
     view = torch.tensor([[0.0, 0.0, 0.5]]).expand(len(images), 3)
-    return model(images, view) if getattr(model, "asks_view", False) else model(images)
+    return model(images, view) if asks_view(model) else model(images)
 
 
 def rotations(prediction: Prediction) -> torch.Tensor:

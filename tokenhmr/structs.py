@@ -129,10 +129,15 @@ class Batch(TensorRecord):
         return dataclasses.replace(moved, image=normalise(moved.image))
 
 
-def ask(model: Callable[..., Any], batch: Any) -> Any:
-    """What a model says of a batch's ``inputs``; the picture's camera goes only to models that ask for it (``asks_view``)."""
+def asks_view(model: Any) -> bool:
+    """Whether a model has to be told the picture's camera (a ``view``, camera.py)."""
     plain = getattr(model, "module", model)  # DistributedDataParallel and FSDP hide it
-    return model(batch.inputs, batch.view) if getattr(plain, "asks_view", False) else model(batch.inputs)
+    return bool(getattr(plain, "asks_view", False))
+
+
+def ask(model: Callable[..., Any], batch: Any) -> Any:
+    """What a model says of a batch's ``inputs``; the picture's camera goes only to models that ask for it."""
+    return model(batch.inputs, batch.view) if asks_view(model) else model(batch.inputs)
 
 
 @dataclass(frozen=True, kw_only=True)

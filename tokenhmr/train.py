@@ -261,7 +261,8 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
         config=plain_settings(config), rows=config.batch_size,
     ) as run:  # fmt: skip
         seen = Seen(batches=batches, run=run, start=start)
-        run.say(describe_step(accelerator, optimizer, rows=config.batch_size, what="pictures", accumulate=config.accumulate))
+        what = "people" if config.joints else "pictures"
+        run.say(describe_step(accelerator, optimizer, rows=config.batch_size, what=what, accumulate=config.accumulate))
 
         def evaluate(step: int) -> bool:
             average.collect()

@@ -16,7 +16,7 @@ from tokenhmr.data.crop import crop, crop_matrix, square_side
 from tokenhmr.demo.camera import Camera, assumed_camera, centred, turns_to_rays
 from tokenhmr.demo.detector import check_boxes
 from tokenhmr.rotations import matrix_to_axis_angle
-from tokenhmr.structs import Prediction, normalise
+from tokenhmr.structs import Prediction, asks_view, normalise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class Predictor:
     @property
     def asks_view(self) -> bool:
         """Whether the model has to be told the camera."""
-        return bool(getattr(self.model, "asks_view", False))
+        return asks_view(self.model)
 
     def __call__(
         self,

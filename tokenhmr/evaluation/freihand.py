@@ -28,7 +28,7 @@ from tokenhmr.evaluation.assets import check, find_asset, missing, sha256
 from tokenhmr.evaluation.people import digest
 from tokenhmr.evaluation.protocol import Findings, Settings
 from tokenhmr.models.pretrained import load
-from tokenhmr.structs import normalise
+from tokenhmr.structs import asks_view, normalise
 
 VERTICES, CHAIN = 778, 16
 MANO = "MANO_RIGHT.pkl"
@@ -115,7 +115,7 @@ def answers(hands: Hands) -> Iterator[Float64[Tensor, "batch 778 3"]]:
         # A model that is told the picture's camera is told one whose focal length is the diagonal, as where none is known.
         view = torch.tensor([[0.0, 0.0, side] for _, side in some], device=hands.device)
         with torch.inference_mode():
-            said = hands.model(image, view) if getattr(hands.model, "asks_view", False) else hands.model(image)
+            said = hands.model(image, view) if asks_view(hands.model) else hands.model(image)
         vertices = said.vertices.cpu().double()
         if vertices.shape[1] != VERTICES:
             raise ValueError(

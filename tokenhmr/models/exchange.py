@@ -27,6 +27,7 @@ from tokenhmr.models.tokenhmr import TokenHMR, build_tokenhmr
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.models.vit import ViT
 from tokenhmr.safefile import plain, read_torch
+from tokenhmr.structs import asks_view
 
 LICENCES = {
     "official": "TokenHMR licence (Max Planck): non-commercial scientific research only",
@@ -143,7 +144,7 @@ def to_official(weights: str | os.PathLike[str], out: Path) -> list[str]:
     backbone = model.numbers if isinstance(model, ViT) else model.numbers["backbone"]
     if backbone.get("stem") != "patch" or getattr(model, "locator", None) is not None:
         raise ValueError(f"{weights} has a convolutional stem or a joint locator, for which there are no public names")
-    if getattr(model, "asks_view", False):
+    if asks_view(model):
         raise ValueError(f"{weights} is told the picture's camera, for which there are no public names")
     out.mkdir(parents=True, exist_ok=True)
     if isinstance(model, ViT):

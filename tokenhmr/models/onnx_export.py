@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tokenhmr.camera import CROP_SIDE
 from tokenhmr.models.pretrained import load
 from tokenhmr.resources import asset_folder
-from tokenhmr.structs import Prediction, normalise
+from tokenhmr.structs import Prediction, asks_view, normalise
 
 OPSET = 17
 OUTPUTS = {
@@ -111,11 +111,6 @@ def export_onnx(weights: str, path: Path) -> Exported:
     runner = path.with_name("run.py")
     shutil.copyfile(asset_folder() / "onnx" / "run.py.txt", runner)
     return Exported(file=path, runner=runner, difference=difference)
-
-
-def asks_view(model: nn.Module) -> bool:
-    """Whether the graph has a second input, the picture's camera."""
-    return bool(getattr(model, "asks_view", False))
 
 
 def trace(module: nn.Module, path: Path, *, view: bool = False) -> None:

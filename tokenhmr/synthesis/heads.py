@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float, Float64
 
@@ -21,15 +23,21 @@ def skull(tailor: Tailor) -> tuple[Float64[np.ndarray, " 3"], Float64[np.ndarray
     return (low + high) / 2 * [0, 1, 1] - [0, 0.02, 0], (high - low) / 2 + [0, 0.02, 0]
 
 
+def outwards(rise: float, aside: float) -> Iterator[Float64[np.ndarray, " 3"]]:
+    """Where hair leaves the head, unit length, axes of the rest pose: back (``rise`` 0) to top; ``aside``: on either side."""
+    for sign in (-1, 1) if aside else (1,):
+        away = np.array([sign * aside, np.sin(rise), -np.cos(rise)])
+        away /= np.linalg.norm(away)
+        yield away
+
+
 def bun(
     tailor: Tailor, figure: Figure, _up: Float[np.ndarray, " 3"], *, rise: float, size: float, aside: float = 0.0
 ) -> list[Sheet]:
     """A ball of hair at the back of the head (``rise`` 0) to its top (pi / 2), or two, ``aside`` of the middle."""
     middle, half = skull(tailor)
     sheets = []
-    for sign in (-1, 1) if aside else (1,):
-        away = np.array([sign * aside, np.sin(rise), -np.cos(rise)])
-        away /= np.linalg.norm(away)
+    for away in outwards(rise, aside):
         root = middle + half * away
         steps = np.linspace(-1, 1, 6)
         line = root + away * size * (0.5 + steps[:, None])
@@ -53,9 +61,7 @@ def tail(
     """A ponytail, or two: it leaves the head outwards and bends down, the sooner the less ``stiff``."""
     middle, half = skull(tailor)
     sheets = []
-    for sign in (-1, 1) if aside else (1,):
-        away = np.array([sign * aside, np.sin(rise), -np.cos(rise)])
-        away /= np.linalg.norm(away)
+    for away in outwards(rise, aside):
         ends = place(tailor, figure, "head", middle + half * away * np.array([[0.85], [1.0]]))
         heading = ends[1] - ends[0]
         heading /= np.linalg.norm(heading)
