@@ -47,6 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--split", choices=SPLITS, default="train", help="which split to make (default: %(default)s)")
     add("--motion", type=Path, help="folder with train, val and test of AMASS-layout .npz (default: the package's key poses)")
     add("--key-pose-share", type=float, default=0.2, help="key poses beside --motion in the train split (default: %(default)s)")
+    add(
+        "--token-share",
+        type=float,
+        default=0.15,
+        help="people of --motion in the train split whose pose is said anew in the packaged tokenizer's words, "
+        "within limits and prior (default: %(default)s)",
+    )
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes; 0 works in this one (default: one for each core)")
     add("--per-shard", type=int, default=1000, help="pictures in a tar (default: %(default)s)")
     add("--pseudo", action="store_true", help="spoil the labels as fitted pseudo-labels are, and mark them as not trusted")
@@ -80,6 +87,7 @@ def _run(options: argparse.Namespace) -> int:
             workers=options.workers,
             per_shard=options.per_shard,
             key_pose_share=options.key_pose_share,
+            token_share=options.token_share,
             force=options.force,
             progress=lambda done: progress.update(task, completed=done),
         )

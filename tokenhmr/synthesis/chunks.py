@@ -41,6 +41,7 @@ class Order:
     pseudo: bool
     key_pose_share: float  # of the training pictures with motion, how many show key poses all the same
     look: str = "first"  # of looks.LOOKS
+    token_share: float = 0.0  # of the training people with motion, how many have poses said anew in tokens
 
 
 class Sample(NamedTuple):
@@ -165,7 +166,7 @@ def _poses(order: Order, generator: np.random.Generator) -> Poses:
     if order.motion is None:
         return authored
     training = order.split == "train"
-    captured = _motion(order.motion / order.split).sample(CHUNK, generator, vary=training)
+    captured = _motion(order.motion / order.split).sample(CHUNK, generator, vary=training, token_share=order.token_share)
     if not training:
         return captured
     chosen = generator.random(CHUNK) < order.key_pose_share

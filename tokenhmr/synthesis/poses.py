@@ -17,6 +17,7 @@ from tokenhmr.body import key_poses
 from tokenhmr.data.mocap import read_clip, subject_of
 from tokenhmr.skeleton import BODY_JOINTS, flip_permutation, subset
 from tokenhmr.synthesis.shoulders import lift_shoulders
+from tokenhmr.synthesis.wording import reword
 
 # AMASS has z up; SMPL at rest, and we, have y up.
 Z_UP_TO_Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
@@ -33,6 +34,7 @@ _UPPER = np.array(
 # Degrees of the perturbation: what CMU's markers do not see (collars, head) is moved most.
 _LOOSE = {"left_collar": 7.0, "right_collar": 7.0, "neck": 9.0, "head": 11.0, "left_wrist": 12.0, "right_wrist": 12.0}
 _SPREAD = np.radians([_LOOSE.get(name, 4.0) for name in BODY_JOINTS]).astype(np.float32)[:, None]
+EXCHANGED = 0.2  # share of varied bodies with another's upper half
 _SHRUGS = 0.08  # share of people
 _LYING = 0.15  # share of key poses that lie on the ground
 
@@ -58,14 +60,19 @@ class MotionPoses:
     subjects: tuple[str, ...]  # one for each clip
     share: Float64[np.ndarray, " clip"]  # how often a clip is drawn
 
-    def sample(self, count: int, generator: np.random.Generator, *, vary: bool) -> Poses:
+    def sample(self, count: int, generator: np.random.Generator, *, vary: bool, token_share: float = 0.0) -> Poses:
         """Frames, half of them mirrored. ``vary`` lends every fifth body another's upper half, raises shoulders with arms,
-        now and then in a shrug, and perturbs joints, but none beyond its limits if it was within."""
+        now and then in a shrug, and perturbs joints, but none beyond its limits if it was within. ``token_share`` of the
+        varied bodies are first said anew in the tokenizer's words (``wording``); their source ends in ``~tokens``."""
         frame = self._frames(count, generator)
         body, root = self.body[frame], self.root[frame]
         other = self._frames(count, generator)
-        exchanged = generator.random(count) < 0.2
+        exchanged = generator.random(count) < EXCHANGED
         noise = generator.standard_normal((count, 21, 3)).astype(np.float32) * _SPREAD
+        said_anew = np.zeros(count, dtype=bool)
+        if vary and token_share:
+            chosen = ~exchanged & (generator.random(count) < token_share / (1 - EXCHANGED))
+            body[chosen], said_anew[chosen] = reword(body[chosen], self.body[other[chosen]], generator)
         if vary:
             body[np.ix_(exchanged, _UPPER)] = self.body[other[exchanged]][:, _UPPER]
             body = lift_shoulders(body, *_girdles(count, generator))
@@ -75,7 +82,10 @@ class MotionPoses:
         body[flipped] = body[flipped][:, _SWAPPED] * _MIRROR
         sign = np.array([-1.0, 1.0, 1.0])
         root[flipped] = root[flipped] * sign[:, None] * sign
-        source = tuple(f"{self.names[self.clip[f]]}:{f - self.first[self.clip[f]]}" for f in frame)
+        source = tuple(
+            f"{self.names[self.clip[f]]}:{f - self.first[self.clip[f]]}{'~tokens' * new}"
+            for f, new in zip(frame, said_anew.tolist(), strict=True)
+        )
         return Poses(body=body, root=root, source=source)
 
     def _frames(self, count: int, generator: np.random.Generator) -> Int64[np.ndarray, " count"]:

@@ -19,6 +19,7 @@ import torch
 from tokenhmr.synthesis.chunks import CHUNK, SPLITS, Order, Sample, make_chunk
 from tokenhmr.synthesis.joints import make_joints, write_joints
 from tokenhmr.synthesis.looks import LOOKS
+from tokenhmr.synthesis.poses import EXCHANGED
 
 Made = TypeVar("Made")
 
@@ -34,6 +35,7 @@ def synthesize(
     pseudo: bool = False,
     per_shard: int = 1000,
     key_pose_share: float = 0.2,
+    token_share: float = 0.15,
     look: str = "first",
     force: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -46,7 +48,15 @@ def synthesize(
     tests only, so ``split`` must be ``test``. Raises ``FileNotFoundError`` or ``ValueError`` for what cannot work, before
     anything is written.
     """
-    order = Order(seed=seed, split=split, motion=motion, pseudo=pseudo, key_pose_share=key_pose_share, look=look)
+    order = Order(
+        seed=seed,
+        split=split,
+        motion=motion,
+        pseudo=pseudo,
+        key_pose_share=key_pose_share,
+        look=look,
+        token_share=token_share,
+    )
     _check(order, count=count, workers=workers, per_shard=per_shard)
     kind = "-pseudo" * pseudo + "-second" * (look == "second")
     name = f"synthetic{kind}-{split}"
@@ -73,6 +83,7 @@ def draw_joints(
     workers: int = 0,
     per_shard: int = 1000,
     key_pose_share: float = 0.2,
+    token_share: float = 0.15,
     force: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> list[Path]:
@@ -80,7 +91,7 @@ def draw_joints(
 
     They are the people of the pictures of the same seed. ``per_shard`` is rounded up to whole chunks.
     """
-    order = Order(seed=seed, split=split, motion=motion, pseudo=False, key_pose_share=key_pose_share)
+    order = Order(seed=seed, split=split, motion=motion, pseudo=False, key_pose_share=key_pose_share, token_share=token_share)
     _check(order, count=count, workers=workers, per_shard=per_shard)
     _clear(out, f"synthetic-joints-{split}-*.npz", force=force)
     chunks = _made(make_joints, order, count, workers)
@@ -114,6 +125,12 @@ def _check(order: Order, *, count: int, workers: int, per_shard: int) -> None:
         raise ValueError(
             f"count {count} and pictures per shard {per_shard} must be 1 or more, "
             f"workers {workers} and seed {order.seed} 0 or more"
+        )
+    most = 1 - EXCHANGED
+    if not (0 <= order.key_pose_share <= 1 and 0 <= order.token_share <= most):
+        raise ValueError(
+            f"the share of key poses is 0 to 1, not {order.key_pose_share:g}; that of poses said in tokens 0 to {most:g}, "
+            f"not {order.token_share:g}"
         )
     if order.motion is not None:
         folder = order.motion / order.split

@@ -1,0 +1,77 @@
+"""Poses said anew in tokens: new, within limits, inside the prior, and only where they were asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tokenhmr.body.key_poses import joint_limits, sample
+from tokenhmr.models.pretrained import load_tokenizer
+from tokenhmr.rotations import axis_angle_to_matrix, geodesic_angle, matrix_to_axis_angle
+from tokenhmr.synthesis.__main__ import main
+from tokenhmr.synthesis.poses import read_poses
+from tokenhmr.synthesis.wording import RESTORED, reword
+
+LIMITS = joint_limits()
+
+
+@pytest.fixture(scope="module")
+def bodies():
+    """Poses inside the prior: what the tokenizer makes of the package's key poses."""
+    tokenizer = load_tokenizer()
+    drawn = axis_angle_to_matrix(torch.from_numpy(sample(80, np.random.default_rng(0))))
+    return matrix_to_axis_angle(tokenizer.decode(tokenizer.encode(drawn)).detach()).numpy()
+
+
+def moved(one, other):
+    """Mean angle over the joints of each body, degrees."""
+    return geodesic_angle(*(axis_angle_to_matrix(torch.from_numpy(pose)) for pose in (one, other))).mean(-1).rad2deg().numpy()
+
+
+def test_new_poses_are_new_within_the_limits_of_both_and_said_again_as_they_are(bodies):
+    own, lender = bodies[:40], bodies[40:]
+    new, kept = reword(own, lender, np.random.default_rng(2))
+    assert kept.sum() > 10
+    assert moved(new, own)[kept].min() > 0.5 and np.array_equal(new[~kept], own[~kept])
+    low, high = np.minimum(own, lender), np.maximum(own, lender)
+    assert (new >= np.minimum(low, LIMITS[0])).all() and (new <= np.maximum(high, LIMITS[1])).all()
+    tokenizer = load_tokenizer()
+    said = axis_angle_to_matrix(torch.from_numpy(new[kept]))
+    assert geodesic_angle(said, tokenizer.decode(tokenizer.encode(said))).mean(-1).max() < RESTORED + 1e-4
+    assert np.median(moved(new, lender)[kept]) > np.median(moved(new, own)[kept])  # more than half of it is still its own
+
+
+def test_the_same_draws_give_the_same_poses_and_nobody_is_asked_in_vain(bodies):
+    one, other = (reword(bodies[:8], bodies[8:16], np.random.default_rng(5)) for _ in range(2))
+    assert np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
+    empty, nobody = reword(bodies[:0], bodies[:0], np.random.default_rng(0))
+    assert empty.shape == (0, 21, 3) and nobody.shape == (0,)
+
+
+def test_poses_beyond_the_prior_are_refused(bodies):
+    noise = np.random.default_rng(0).normal(0, 0.6, size=bodies.shape).astype(np.float32)
+    strange = bodies + noise
+    new, kept = reword(strange, strange, np.random.default_rng(1))
+    assert kept.mean() < 0.2
+    assert np.array_equal(new[~kept], strange[~kept])
+
+
+def test_a_share_of_the_varied_is_said_anew_and_no_other_draw_changes(bodies, tmp_path):
+    motion = np.zeros((80, 156), dtype=np.float32)
+    motion[:, 3:66] = bodies.reshape(80, 63)
+    np.savez(tmp_path / "CMU_10_01.npz", poses=motion, trans=np.zeros((80, 3)))
+    poses = read_poses(tmp_path)
+    plain, said, held_out, as_captured = (
+        poses.sample(300, np.random.default_rng(4), vary=vary, token_share=share)
+        for vary, share in ((True, 0.0), (True, 0.3), (False, 0.3), (False, 0.0))
+    )
+    assert np.array_equal(held_out.body, as_captured.body) and held_out.source == as_captured.source
+    assert not any(source.endswith("~tokens") for source in plain.source)
+    assert 0.1 < np.mean([source.endswith("~tokens") for source in said.source]) <= 0.35
+
+
+@pytest.mark.parametrize("wrong", [["--token-share", "0.9"], ["--token-share", "-0.1"], ["--key-pose-share", "1.5"]])
+def test_the_command_refuses_shares_that_are_none(tmp_path, capsys, wrong):
+    assert main(["--out", str(tmp_path / "out"), "--count", "4", "--workers", "0", *wrong]) == 2
+    assert "share of key poses is 0 to 1" in capsys.readouterr().err and not (tmp_path / "out").exists()
