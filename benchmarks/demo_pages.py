@@ -145,7 +145,9 @@ def renderer(work: Path) -> dict[str, np.ndarray]:
 
 def onnx(work: Path) -> dict[str, np.ndarray]:
     """What run.py leaves, drawn into the crop that it looked at."""
-    sample, box = ROOT / "tokenhmr" / "assets" / "samples" / "synthetic_1.jpg", ("0", "0", "256", "256")
+    sample = ROOT / "tokenhmr" / "assets" / "samples" / "synthetic_1.jpg"
+    side = picture(sample).shape[0]
+    box = ("0", "0", str(side), str(side))
     commands = [["-m", "tokenhmr.convert", "onnx", "--out", "model.onnx"], ["run.py", "model.onnx", str(sample), *box]]
     for command in commands:
         done = subprocess.run([sys.executable, *command], cwd=work, capture_output=True, text=True, check=False)
@@ -154,8 +156,8 @@ def onnx(work: Path) -> dict[str, np.ndarray]:
             raise Missing(done.stderr.strip().splitlines()[-1])
     from tokenhmr.body import load_body
 
-    zoom, middle = CROP_SIDE / (256 * 4 / 3), (CROP_SIDE / 2, CROP_SIDE / 2)  # run.py widens the box to 3:4
-    move = np.array([[zoom, 0, middle[0] - zoom * 128], [0, zoom, middle[1] - zoom * 128]])
+    zoom, middle = CROP_SIDE / (side * 4 / 3), (CROP_SIDE / 2, CROP_SIDE / 2)  # run.py widens the box to 3:4
+    move = np.array([[zoom, 0, middle[0] - zoom * side / 2], [0, zoom, middle[1] - zoom * side / 2]])
     crop = cv2.warpAffine(picture(sample), move, (CROP_SIDE, CROP_SIDE))
     with np.load(work / "body.npz") as body:
         scale, across, down = body["camera"][0]

@@ -30,7 +30,7 @@ def marks(folder, **changed):
         "nearer": [["left_wrist", "left_elbow"], ["left_hip", "right_knee"]],
     }  # fmt: skip
     photograph = {
-        "file": "one.jpg", "sha256": hashlib.sha256(PICTURE.read_bytes()).hexdigest(), "size": [256, 256],
+        "file": "one.jpg", "sha256": hashlib.sha256(PICTURE.read_bytes()).hexdigest(), "size": [320, 320],
         "source": "made here", "licence": "Apache-2.0", "people": [person | changed],
     }  # fmt: skip
     path = folder / "marks.json"
@@ -47,14 +47,14 @@ def main(monkeypatch, *words):
     ("changed", "reason"),
     [
         ({"joints": {"left_thumb": [1, 1, 2]}, "torso": 9}, "no joint called left_thumb"),
-        ({"joints": {"nose": [1, 300, 2]}, "torso": 9}, "nose at 1, 300 lies outside the picture of 256x256"),
+        ({"joints": {"nose": [1, 330, 2]}, "torso": 9}, "nose at 1, 330 lies outside the picture of 320x320"),
         ({"joints": {"nose": [1, 30, 0]}, "torso": 9}, "nose is marked with 0"),
         ({"joints": {"nose": [1, 30]}, "torso": 9}, "not enough values"),
         ({"joints": {"nose": [1, 30, 2]}}, "torso is an estimate"),
         ({"torso": 60}, "torso is an estimate"),
         ({"nearer": [["nose", "neck"]]}, "no joint called nose, neck"),
         ({"box": [9, 9, 9, 20]}, "no left, top, right, bottom"),
-        ({"box": [9, 9, 300, 20]}, "no left, top, right, bottom"),
+        ({"box": [9, 9, 330, 20]}, "no left, top, right, bottom"),
         ({"facing": "away"}, "facing is away, one of front, back, side"),
         ({"nearer_side": "both"}, "nearer_side is both"),
         ({"order_sureness": "no"}, "order_sureness is no"),
