@@ -42,20 +42,22 @@ def test_acceleration_does_not_see_steady_motion():
         acceleration_error(said[:2], said[:2])
 
 
-def test_two_processes_find_exactly_what_one_finds(tmp_path):
+def test_two_processes_find_exactly_what_one_finds(tmp_path, monkeypatch):
+    """Two real processes, each with its share; the whole is measured in this one."""
     write_shard(tmp_path / "synthetic-test-000000.tar", range(5))
+    common = ["protocol=synthetic", "workers=0", "batch_size=3", f"data_root={tmp_path}"]
 
     def run(name, *words):
-        command = [sys.executable, "-m", "tokenhmr.evaluation", "protocol=synthetic", "workers=0", "batch_size=3"]
-        done = subprocess.run(
-            [*command, f"data_root={tmp_path}", f"out={tmp_path / name}", *words], capture_output=True, text=True, check=False
-        )
-        return done, tmp_path / name
+        command = [sys.executable, "-m", "tokenhmr.evaluation", *common, f"out={tmp_path / name}", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False), tmp_path / name
 
-    done, whole = run("whole")
+    whole = tmp_path / "whole"
+    monkeypatch.setattr(sys, "argv", ["evaluation", *common, f"out={whole}"])
+    run_hydra(evaluate, "evaluation")
+    done, half = run("half", "rank=0", "world=2")
     assert done.returncode == 0, done.stderr
-    _, half = run("half", "rank=0", "world=2")
-    _, both = run("both", "rank=1", "world=2", f"beside=[{half / 'rows.json'}]")
+    done, both = run("both", "rank=1", "world=2", f"beside=[{half / 'rows.json'}]")
+    assert done.returncode == 0, done.stderr
     for name in ("rows.json", "report.json", "report.html", "report.png"):
         assert (both / name).read_bytes() == (whole / name).read_bytes()
     report = json.loads((whole / "report.json").read_text())
@@ -71,7 +73,7 @@ def test_without_pictures_of_ones_own_the_synthetic_protocol_makes_them_once(tmp
         said = [
             "protocol=synthetic",
             f"out={tmp_path}",
-            "synthetic.count=4",
+            "synthetic.count=3",
             "synthetic.workers=0",
             "workers=0",
             "draws=100",
@@ -82,8 +84,8 @@ def test_without_pictures_of_ones_own_the_synthetic_protocol_makes_them_once(tmp
         return capsys.readouterr().out, json.loads((tmp_path / "report.json").read_text())
 
     words, first = run()
-    assert "making 4 synthetic pictures" in words and "synthetic.motion=FOLDER" in words
-    assert first["rows"] == first["clusters"] == 4
+    assert "making 3 synthetic pictures" in words and "synthetic.motion=FOLDER" in words
+    assert first["rows"] == first["clusters"] == 3
     made = tmp_path / "pictures" / "synthetic-test-000000.tar"
     stamp = made.stat().st_mtime_ns
     words, again = run()

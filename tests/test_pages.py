@@ -78,9 +78,9 @@ def own_pictures(tmp_path_factory):
         "--out",
         str(folder / "own"),
         "--count",
-        "6",
+        "4",
         "--held-out",
-        "6",
+        "4",
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", command)
@@ -100,7 +100,7 @@ def test_the_way_of_own_pictures(own_pictures, tmp_path, monkeypatch, capfd):
     save_pretrained(load("default"), tmp_path / "weights" / "tokenhmr")  # stands in for the converted ones
     small = {
         "tokenhmr/train.py": [*QUICK, "body=open", "precision='no'"], "tokenhmr.evaluation": ["workers=0", "draws=100"],
-        "tokenhmr.synthesis": ["--count", "8", "--workers", "0", "--quiet"],
+        "tokenhmr.synthesis": ["--count", "4", "--workers", "0", "--quiet"],
     }  # fmt: skip
     for line in commands("finetune.md"):
         if line.startswith("python benchmarks"):

@@ -21,6 +21,7 @@ from tokenhmr.entry import run_hydra
 TOKENIZER, IMAGES = (str(ROOT / folder / "train.py") for folder in ("tokenizer_train", "tokenhmr"))
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+TOGETHER = [sys.executable, str(ROOT / "tests" / "two_processes.py")]  # what torchrun starts, without torchrun
 STEPS = 4
 LONGEST = 240  # seconds; they take a tenth of it
 # A constant learning rate: the usual schedule is made for a number of steps and would not pass 2 on the way to 4.

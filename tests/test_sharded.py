@@ -9,10 +9,10 @@ from accelerate import Accelerator
 from torch import nn
 
 from tests.conftest import ROOT
-from tests.test_processes import IMAGES, TINY_IMAGES, TORCHRUN, finish, load_checkpoint, read_rows, same, start, without_clock
+from tests.pictures import write_shard
+from tests.test_processes import IMAGES, TINY_IMAGES, TOGETHER, finish, load_checkpoint, read_rows, same, start, without_clock
 from tokenhmr.models.pretrained import load, save_pretrained
 from tokenhmr.models.tokenizer import PoseTokenizer
-from tokenhmr.synthesis import synthesize
 from tokenhmr.training.average import Average
 from tokenhmr.training.sharded import ShardedAverage, Whole, in_pieces, make_average, prepare
 
@@ -26,19 +26,20 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sharded")
     torch.manual_seed(0)
     save_pretrained(PoseTokenizer(width=16, codes=16, code_width=8), folder / "tokenizer")
-    for split, count, pseudo in (("train", 16, False), ("train", 8, True), ("test", 8, False)):
-        synthesize(folder / "pictures", count=count, split=split, pseudo=pseudo)
+    (folder / "pictures").mkdir()
+    for split, numbers in (("train", range(16)), ("pseudo-train", range(16, 24)), ("test", range(24, 32))):
+        write_shard(folder / "pictures" / f"synthetic-{split}-000000.tar", numbers)
     common = [
         *TINY_IMAGES, "batch_size=8", "model.backbone.depth=2", f"data_root={folder / 'pictures'}", "average=0.9",
         "accumulate=2",
         f"tokenizer_weights={folder / 'tokenizer'}", "picture_every=4", "schedule._target_=tokenhmr.training.optim.constant",
     ]  # fmt: skip
-    half = start(folder, *TORCHRUN, SHARDED, *common, "recompute=true", "steps=2", f"out={folder / 'twice'}")
-    whole = start(folder, *TORCHRUN, IMAGES, *common, f"steps={STEPS}", f"out={folder / 'whole'}")
+    half = start(folder, *TOGETHER, SHARDED, *common, "recompute=true", "steps=2", f"out={folder / 'twice'}")
+    whole = start(folder, *TOGETHER, IMAGES, *common, f"steps={STEPS}", f"out={folder / 'whole'}")
     finish(half, whole)
     finish(
-        start(folder, *TORCHRUN, SHARDED, *common, "recompute=true", f"steps={STEPS}", f"out={folder / 'twice'}"),
-        start(folder, *TORCHRUN, SHARDED, *common, "recompute=true", f"steps={STEPS}", f"out={folder / 'pieces'}"),
+        start(folder, *TOGETHER, SHARDED, *common, "recompute=true", f"steps={STEPS}", f"out={folder / 'twice'}"),
+        start(folder, *TOGETHER, SHARDED, *common, "recompute=true", f"steps={STEPS}", f"out={folder / 'pieces'}"),
     )
     return folder
 

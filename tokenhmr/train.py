@@ -23,7 +23,6 @@ from tokenhmr.evaluation.image import mean_pose_baseline, means, metric_sums
 from tokenhmr.models.pretrained import ImageModel, load, load_tokenizer, read_config, save_pretrained
 from tokenhmr.resources import data_list_path
 from tokenhmr.structs import Batch
-from tokenhmr.synthesis import synthesize
 from tokenhmr.training.best import Best
 from tokenhmr.training.claim import claimed
 from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace
@@ -51,6 +50,8 @@ class Pictures:
 
 def write_pictures(config: DictConfig, folder: Path, accelerator: Accelerator) -> None:
     """Synthesise what a run without a data path learns from; what is complete already stays."""
+    from tokenhmr.synthesis import synthesize  # only here: a training on shards need not wait for it
+
     want = config.synthetic
     jobs = [("train", want.train, False), ("train", want.pseudo, True), ("test", want.test, False)]
     motion = None if want.motion is None else Path(want.motion)

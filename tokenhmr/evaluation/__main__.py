@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.benchmark import Benchmark
 from tokenhmr.evaluation.protocol import EvaluationProtocol, Findings, Reporting, Settings
-from tokenhmr.synthesis import synthesize
 from tokenhmr.wholefile import replace_text
 
 OURS = "synthetic_heldout"  # the list of pictures that can be made on the spot
@@ -47,6 +46,8 @@ def make_pictures(config: DictConfig, folder: Path) -> Path:
     The same settings give the same bytes: processes that share the work may each make their own. Raises ``ValueError`` and
     ``FileNotFoundError`` as ``synthesize`` does.
     """
+    from tokenhmr.synthesis import synthesize  # only here: who has pictures need not wait for it
+
     want = config.synthetic
     done, said = folder / "complete.json", json.dumps(plain_settings(want), sort_keys=True)
     if done.is_file() and done.read_text(encoding="utf-8") == said:
