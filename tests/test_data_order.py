@@ -2,6 +2,7 @@
 
 import json
 import logging
+import runpy
 import subprocess
 import sys
 from itertools import islice
@@ -35,18 +36,18 @@ if __name__ == "__main__":
 """
 
 
-def test_two_processes_with_two_workers_bring_every_sample_of_a_list_once(tmp_path):
+@forking
+def test_two_processes_with_two_workers_bring_every_sample_of_a_list_once(tmp_path, monkeypatch, capsys):
     program, shards = tmp_path / "reader.py", [write_shard(tmp_path / f"s{n}.tar", range(4 * n, 4 * n + 4)) for n in range(4)]
     program.write_text(READER)
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(program), str(rank), *map(str, shards)],
-            cwd=ROOT, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": ""},
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    texts = [process.communicate()[0] for process in started]
-    assert [process.returncode for process in started] == [0, 0]
+    other = subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(program), "1", *map(str, shards)],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": ""},
+    )  # fmt: skip
+    monkeypatch.setattr(sys, "argv", [str(program), "0", *map(str, shards)])
+    runpy.run_path(str(program), run_name="__main__")  # the first of the two is this process
+    texts = [capsys.readouterr().out, other.communicate()[0]]
+    assert other.returncode == 0
     said = [json.loads(text) for text in texts]
     assert all(process["held_out"] and process["train"] for process in said)
     # Three tars for four readers: each takes every fourth picture.
