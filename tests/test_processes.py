@@ -30,10 +30,11 @@ TINY_TOKENIZER = [
     "save_every=2", "picture_every=4", "log_every=1", "optimizer.lr=1e-4",
     "schedule._target_=tokenhmr.training.optim.milestones", "schedule.warmup=1", "+schedule.at=[]", "+schedule.gamma=1.0",
 ]  # fmt: skip
+QUIET = ["picture_every=null", "trackers=[]"]  # for who looks at neither
 TINY_IMAGES = [
     "steps=2", "batch_size=16", "workers=0", "log_every=1", "evaluate_every=2", "save_every=2", "picture_every=2",
     "model.backbone.width=64", "model.backbone.depth=1", "model.backbone.heads=1", "model.decoder.width=32",
-    "model.decoder.depth=1", "synthetic.train=24", "synthetic.pseudo=8", "synthetic.test=8", "synthetic.workers=0",
+    "model.decoder.depth=1", "synthetic.train=12", "synthetic.pseudo=4", "synthetic.test=4", "synthetic.workers=0",
 ]  # fmt: skip
 
 
@@ -175,7 +176,7 @@ def models(tokenizers, tmp_path_factory):
 @pytest.mark.parametrize(("number", "name"), [(0, "one"), (1, "two")])
 def test_the_image_command_leaves_metrics_pictures_and_weights(models, number, name):
     folder, said = models[0] / name, models[1][number]
-    assert said.count("writing 40 synthetic pictures") == number
+    assert said.count("writing 20 synthetic pictures") == number
     assert processes_of(folder) == 1 + number
     rows = read_rows(folder, "loss")
     assert [row["step"] for row in rows] == [1, 2]

@@ -6,16 +6,24 @@ import signal
 import sys
 import time
 
-from tests.test_processes import TINY_TOKENIZER, TOKENIZER, finish, load_checkpoint, read_rows, same, start, without_clock
+from tests.test_processes import (
+    QUIET,
+    TINY_TOKENIZER,
+    TOKENIZER,
+    finish,
+    load_checkpoint,
+    read_rows,
+    same,
+    start,
+    without_clock,
+)
 from tests.test_processes_exact import steps_of
 
 
 def test_a_training_that_is_asked_to_leave_saves_and_goes_on_to_the_very_same_numbers(tmp_path):
     """By either signal; the second asks the training that goes on after the first."""
-    folder, common = (
-        tmp_path / "run",
-        [sys.executable, TOKENIZER, *TINY_TOKENIZER, "save_every=1000000", "evaluate_every=1000000"],
-    )
+    folder, seldom = tmp_path / "run", ["save_every=1000000", "evaluate_every=1000000"]
+    common = [sys.executable, TOKENIZER, *TINY_TOKENIZER, *seldom, *QUIET]
     left = 0
     for number in (signal.SIGTERM, signal.SIGUSR1):
         endless = start(tmp_path, *common, f"out={folder}", "steps=1000000")
@@ -39,7 +47,7 @@ def test_a_training_that_is_asked_to_leave_saves_and_goes_on_to_the_very_same_nu
 
 
 def test_a_step_that_went_wrong_can_be_done_again_by_the_command_it_leaves(tmp_path):
-    wild = ["optimizer.lr=1e30", "bad_steps=2", "steps=9", f"out={tmp_path / 'run'}"]
+    wild = [*QUIET, "optimizer.lr=1e30", "bad_steps=2", "steps=9", f"out={tmp_path / 'run'}"]
     first = start(tmp_path, sys.executable, TOKENIZER, *(word for word in TINY_TOKENIZER if "lr=" not in word), *wild)
     out, err = first.communicate()
     assert first.returncode == 2 and "2 steps in a row were not finite" in err, out + err

@@ -11,7 +11,18 @@ from torch import nn
 
 from tests.conftest import ROOT
 from tests.pictures import write_shard
-from tests.test_processes import IMAGES, TINY_IMAGES, TOGETHER, finish, load_checkpoint, read_rows, same, start, without_clock
+from tests.test_processes import (
+    IMAGES,
+    QUIET,
+    TINY_IMAGES,
+    TOGETHER,
+    finish,
+    load_checkpoint,
+    read_rows,
+    same,
+    start,
+    without_clock,
+)
 from tokenhmr.models.pretrained import load, save_pretrained
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.training.average import Average
@@ -35,15 +46,15 @@ def runs(tmp_path_factory):
         "accumulate=2", f"tokenizer_weights={folder / 'tokenizer'}", "picture_every=4", f"steps={STEPS}",
         "schedule._target_=tokenhmr.training.optim.constant",
     ]  # fmt: skip
-    quick, pieces = ["picture_every=null", "trackers=[]"], [*TOGETHER, SHARDED, *common, "recompute=true"]
+    pieces = [*TOGETHER, SHARDED, *common, "recompute=true"]
     finish(
-        start(folder, *TOGETHER, IMAGES, *common, *quick, f"out={folder / 'whole'}"),
+        start(folder, *TOGETHER, IMAGES, *common, *QUIET, f"out={folder / 'whole'}"),
         start(folder, *pieces, f"out={folder / 'pieces'}"),
     )
     # As if it had been killed after its second step; it goes on without pictures, which changes no number.
     shutil.copytree(folder / "pieces", folder / "twice")
     (folder / "twice" / "checkpoints" / f"step_{STEPS:08d}.pt").unlink()
-    finish(start(folder, *pieces, *quick, f"out={folder / 'twice'}"))
+    finish(start(folder, *pieces, *QUIET, f"out={folder / 'twice'}"))
     return folder
 
 
