@@ -19,6 +19,7 @@ from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows, rows_to_mat
 from tokenhmr.skeleton import SMPL_JOINTS
 
 CHUNK = 512
+PASSES = (2, 3, 5)  # of the encoder over a pose
 
 
 def as_matrices(motion: Motion) -> torch.Tensor:
@@ -91,6 +92,9 @@ def main() -> None:
     whole = evaluate_tokenizer(tokenizer, body, truth)
     bits = tokenizer.tokens * math.log2(tokenizer.codes)
     rows = [("tokenizer", bits, whole)]
+    for passes in PASSES:
+        restored = torch.cat([tokenizer.decode(tokenizer.encode(part, passes=passes)) for part in truth.split(CHUNK)])
+        rows.append((f"tokenizer, {passes} passes", bits, mean_errors(restored, truth, body)))
     rows.append(("nearest training pose", math.log2(len(book)), mean_errors(nearest_training_pose(book, truth), truth, body)))
     for rate in (50, 100, 200, int(bits)):
         rows.append(("scalar-quantised PCA", rate, mean_errors(quantised_pca(book, truth, rate), truth, body)))

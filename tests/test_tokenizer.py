@@ -1,9 +1,14 @@
 """The pose tokenizer: sizes, the codebook that learns, soft decoding."""
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from tokenhmr.body.key_poses import sample
+from tokenhmr.models.pretrained import load_tokenizer
 from tokenhmr.models.quantizer import NearestCode
 from tokenhmr.models.tokenizer import PoseTokenizer, decoder_sizes
 from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows, rows_to_matrix
@@ -36,6 +41,24 @@ def test_any_size_goes_there_and_back(numbers):
     assert decoded.shape == rotations.shape
     torch.testing.assert_close(decoded @ decoded.mT, torch.eye(3).expand_as(decoded), atol=1e-5, rtol=0)
     torch.testing.assert_close(torch.linalg.det(decoded), torch.ones(2, 3, 21), atol=1e-5, rtol=0)
+
+
+def lost(tokenizer, rotations, passes):
+    return (tokenizer.decode(tokenizer.encode(rotations, passes=passes)) - rotations).square().sum(dim=(-3, -2, -1))
+
+
+def test_more_passes_never_lose_more_of_a_pose_and_of_real_ones_much_less():
+    torch.manual_seed(0)
+    tokenizer, rotations = PoseTokenizer(**SMALL).eval(), poses(20).view(4, 5, 21, 3, 3)
+    losses = [lost(tokenizer, rotations, passes) for passes in (1, 2, 3, 6)]
+    assert all((less <= more).all() for more, less in itertools.pairwise(losses))
+    alone = torch.stack([tokenizer.encode(pose, passes=3) for pose in rotations.flatten(end_dim=1)])
+    assert (alone.view(4, 5, -1) == tokenizer.encode(rotations, passes=3)).float().mean() > 0.99  # but for rounding
+    with pytest.raises(ValueError, match="1 pass or more, not in 0"):
+        tokenizer.encode(rotations, passes=0)
+    packaged = load_tokenizer().eval()
+    authored = axis_angle_to_matrix(torch.from_numpy(sample(60, np.random.default_rng(0))))
+    assert lost(packaged, authored, 3).mean() < 0.8 * lost(packaged, authored, 1).mean()
 
 
 def test_certain_probabilities_decode_to_what_their_tokens_decode_to():

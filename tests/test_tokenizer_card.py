@@ -10,6 +10,7 @@ import torch
 from tests.conftest import ROOT
 from tokenhmr.body import load_body
 from tokenhmr.body.key_poses import joint_limits, sample
+from tokenhmr.models.pretrained import load_tokenizer
 from tokenhmr.rotations import axis_angle_to_matrix, geodesic_angle
 
 pytest.importorskip("sklearn", reason="scikit-learn comes with the extra [studies]")
@@ -51,7 +52,7 @@ def test_one_command_remakes_tables_numbers_and_pictures_and_leaves_words(motion
     assert text.startswith("# Words\n") and "More words." in text and "old" not in text
     found = json.loads(page.with_suffix(".json").read_text())
     assert {row["kind"] for row in found["rates"]} == {"tokenizer", "PCA, fixed steps", "PCA, entropy coded"}
-    assert found["vocabulary"]["fixed_bits"] == 400
+    assert found["vocabulary"]["fixed_bits"] == 10 * load_tokenizer().tokens
     assert len(found["reconstruction"]["test"]["joints"]) == 21
     names = {path.name for path in (page.parent / "images").iterdir()}
     assert names == {f"tokenizer_{name}.png" for name in ("rates", "noise", "slots", "poses")}
@@ -147,3 +148,34 @@ def test_a_network_that_was_trained_is_read_again(tmp_path):
     for name, value in first.state_dict().items():
         assert torch.equal(value, again.state_dict()[name])
     assert "card.networks" in sys.modules
+
+
+def test_sizes_are_trained_once_and_stand_beside_what_was_trained_for_longer(motion, tmp_path, monkeypatch):
+    import tokenizer_sizes
+    from tokenizer_sizes import MIDDLE, Size, main
+
+    monkeypatch.setattr(tokenizer_sizes, "SIZES", [Size(upsamplings=1, codes=32, width=16)])
+    page = tmp_path / "sizes.md"
+    command = [
+        "--data",
+        str(motion),
+        "--out",
+        str(page),
+        "--work",
+        str(tmp_path / "work"),
+        "--steps",
+        "2",
+        "--stride",
+        "4",
+        "--batch-size",
+        "8",
+    ]
+    assert main([*command, "--precision", "no", "--trained", "packaged=default"]) == 0
+    small, packaged = json.loads(page.with_suffix(".json").read_text())["rows"]
+    assert (small["name"], small["bits"]) == ("20 x 32, width 16", 100) and packaged["bits"] >= 400
+    assert packaged["0"][0] < small["0"][0] and packaged["0"][0] < packaged["10"][0]
+    assert small["parameters"] < packaged["parameters"] and small["seconds"] > 0
+    assert page.read_text().count("\n| ") == 4
+    assert MIDDLE.name == "80 x 1024, width 192"
+    monkeypatch.setattr("subprocess.run", None)  # nothing is trained again
+    assert main([*command, "--only", "1"]) == 0 and page.read_text().count("\n| ") == 3

@@ -14,6 +14,7 @@ from tests.golden_losses import make_image_model, make_tokenizer, picture_batche
 from tests.test_training_run import Line, parts, rolling
 from tokenhmr.body import load_body
 from tokenhmr.losses.tokens import word_notes
+from tokenhmr.models.pretrained import load_tokenizer
 from tokenhmr.models.quantizer import NearestCode
 from tokenhmr.resources import config_folder
 from tokenhmr.structs import Judgement, Loss, PoseBatch
@@ -140,7 +141,7 @@ def test_parts_add_up_whatever_the_loss(name):
         prediction = make_image_model(body)(batch.image)
         judged = Judgement(for_model=torch.randn(4, 25), made_up=torch.randn(4, 25), real=torch.randn(6, 25))
         # As many tokens as the packaged tokenizer has, which teaches in loss=tokens.
-        prediction = dataclasses.replace(prediction, judged=judged, token_logits=torch.randn(4, 40, 1024))
+        prediction = dataclasses.replace(prediction, judged=judged, token_logits=torch.randn(4, load_tokenizer().tokens, 1024))
     with initialize_config_dir(version_base="1.3", config_dir=str(config_folder())):
         objective = instantiate(compose("train", [f"loss={name}"]).loss)
     loss = objective(prediction, batch)

@@ -153,7 +153,7 @@ def rates(
         index, count = in_parts(model.encode)(test.rotations), count_codes(learnt[name], model.codes)
         bits = model.tokens * math.log2(model.codes)
         add("tokenizer", name, bits, float(coded_bits(index, count).mean()), in_parts(model.decode)(index))
-    for bits in (50, 100, 200, 300, 400, 600):
+    for bits in (50, 100, 200, 300, 400, 600, 800):
         add("PCA, fixed steps", f"{bits} bits", bits, None, quantised_pca(train, test.rotations, bits))
     for step in (0.8, 0.4, 0.2, 0.1, 0.05):
         bits, poses = entropy_coded_pca(train, test.rotations, step)

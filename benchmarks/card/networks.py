@@ -36,7 +36,7 @@ TOKENIZERS: dict[str, dict[str, int]] = {
     "40 tokens of 64": SMALL | {"upsamplings": 2, "codes": 64},
     "40 tokens of 1024": SMALL | {"upsamplings": 2, "codes": 1024},
 }
-TWIN = "40 tokens of 1024"  # the size of the packaged tokenizer's code, and of the autoencoder beside it
+TWIN = "40 tokens of 1024"  # as many tokens as the autoencoder beside it has places
 CONTINUOUS, NARROW = "autoencoder, 40x32 numbers", "autoencoder, 32 numbers"
 
 

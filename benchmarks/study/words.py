@@ -90,7 +90,7 @@ learning rates {rates} under plain losses, then shares {shares} for the filter; 
 
 CODES = """The tokenizer alone: small ones, {steps} steps each and far from the end of learning, on every 24th frame of
 held-out motion; one seed each. What such tokenizers would reach in the end is not said by this. The study itself uses the
-packaged one (40 tokens of 1,024 codes, 13.8 mm: [tokenizer.md](tokenizer.md))."""
+first packaged one (40 tokens of 1,024 codes, 13.8 mm)."""
 
 MORE = """Some cells again with {times} times as many steps, as tuned for the usual number. Few seeds: these numbers show
 whether the picture changes with more learning, and judge nothing."""

@@ -158,12 +158,32 @@ class PoseTokenizer(nn.Module):
         )
 
     @torch.no_grad()
-    def encode(self, rotations: Float[Tensor, "*batch joint 3 3"]) -> Int[Tensor, "*batch token"]:
-        """Rotations relative to the parent joint, SMPL joints 1 to 21, to token indices."""
+    def encode(self, rotations: Float[Tensor, "*batch joint 3 3"], *, passes: int = 1) -> Int[Tensor, "*batch token"]:
+        """Rotations relative to the parent joint, SMPL joints 1 to 21, to token indices.
+
+        One pass is the paper's: the encoder's latents to their nearest codes. Each further one encodes the pose with half of
+        what was lost in restoring added to it, and every pose keeps the tokens of its best pass, by squared distance of
+        rotation matrices. So tokens say poses that the encoder has not seen nearly as well as those that it has
+        (docs/tokenizer_card.md); what is noise in a pose they say as well.
+        """
+        if passes < 1:
+            raise ValueError(f"a pose is encoded in 1 pass or more, not in {passes}")
         batch = rotations.shape[:-3]
-        six = matrix_to_rows(rotations).reshape(-1, self.joints, 6)
-        latent = self.encoder(six).float()
-        return self.quantizer.nearest(latent.flatten(end_dim=1)).view(*batch, self.tokens)
+        wanted = rotations.reshape(-1, self.joints, 3, 3)
+        six = asked = matrix_to_rows(wanted)
+        best = self._nearest_tokens(six)
+        if passes == 1:
+            return best.view(*batch, self.tokens)
+        restored = self.decode(best)
+        least = (restored - wanted).square().sum(dim=(1, 2, 3))
+        for _ in range(passes - 1):
+            asked = asked + (six - matrix_to_rows(restored)) / 2
+            index = self._nearest_tokens(asked)
+            restored = self.decode(index)
+            lost = (restored - wanted).square().sum(dim=(1, 2, 3))
+            best = torch.where((lost < least)[:, None], index, best)
+            least = torch.minimum(least, lost)
+        return best.view(*batch, self.tokens)
 
     def decode(self, index: Int[Tensor, "*batch token"]) -> Float[Tensor, "*batch joint 3 3"]:
         """Token indices to rotations."""
@@ -172,6 +192,10 @@ class PoseTokenizer(nn.Module):
     def decode_6d(self, probabilities: Float[Tensor, "*batch token code"]) -> Float[Tensor, "*batch joint 6"]:
         """Soft decoding: the expected code of each token, then the decoder. Raw 6D, a residual on the mean pose."""
         return self._raw(probabilities @ self.quantizer.codebook.to(probabilities.dtype))
+
+    def _nearest_tokens(self, six: Float[Tensor, "pose joint 6"]) -> Int[Tensor, "pose token"]:
+        latent = self.encoder(six).float()
+        return self.quantizer.nearest(latent.flatten(end_dim=1)).view(-1, self.tokens)
 
     def _raw(self, codes: Float[Tensor, "*batch token width"]) -> Float[Tensor, "*batch joint 6"]:
         batch = codes.shape[:-2]
