@@ -33,7 +33,7 @@ from tokenhmr.training.pictures import code_chart, predict, prediction_grid
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
 from tokenhmr.training.seen import Seen
 from tokenhmr.training.sharded import make_average, prepare
-from tokenhmr.training.start import take_backbone
+from tokenhmr.training.start import hold_still, take_backbone
 
 EVALUATION_BATCH = 32
 LEARN_FROM = ("pictures", "joints")
@@ -96,12 +96,7 @@ def build(config: DictConfig, body: Body) -> ImageModel:
         compile_blocks(model)
     if config.recompute:
         recompute_blocks(model)
-    for start in config.freeze:
-        frozen = [parameter for name, parameter in model.named_parameters() if name.startswith(start)]
-        if not frozen:
-            raise ValueError(f"freeze: no parameter of the model begins with {start!r}")
-        for parameter in frozen:
-            parameter.requires_grad_(False)
+    hold_still(model, config.freeze)
     return model
 
 

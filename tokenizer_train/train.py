@@ -22,6 +22,7 @@ from tokenhmr.data.mocap import read_motion
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.tokenizer import evaluate_tokenizer
 from tokenhmr.models.pretrained import load_tokenizer, read_config, save_pretrained
+from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.resources import data_list_path
 from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows
 from tokenhmr.training.average import Average
@@ -33,6 +34,7 @@ from tokenhmr.training.motion import PoseBatches
 from tokenhmr.training.pictures import code_chart, pose_grid
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
 from tokenhmr.training.sharded import in_pieces
+from tokenhmr.training.start import hold_still
 
 SPLITS = ("train", "val", "test")
 
@@ -56,6 +58,17 @@ def read_splits(config: DictConfig) -> tuple[dict[str, Float[Tensor, "frame 21 3
             split: sample(config.embedded, np.random.default_rng([config.seed, number])) for number, split in enumerate(SPLITS)
         }
     return {split: axis_angle_to_matrix(torch.from_numpy(pose)) for split, pose in poses.items()}, mixtures.get("train")
+
+
+def build(config: DictConfig, rotations: Float[Tensor, "frame 21 3 3"]) -> PoseTokenizer:
+    """A new tokenizer around the mean of the training motion, or weights to go on from; parts of it frozen if asked."""
+    if config.init is None:
+        model = instantiate(config.tokenizer)
+        model.mean_pose.copy_(matrix_to_rows(rotations).mean(dim=0))
+    else:
+        model = load_tokenizer(config.init).train()
+    hold_still(model, config.freeze)
+    return model
 
 
 def save(config: DictConfig, model: nn.Module, folder: Path, training: Mapping[str, Any]) -> Path:
@@ -83,8 +96,7 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
     splits, mixture = read_splits(config)
     body = load_body(config.body, folder=config.body_folder).to(accelerator.device)
 
-    model = instantiate(config.tokenizer)
-    model.mean_pose.copy_(matrix_to_rows(splits["train"]).mean(dim=0))
+    model = build(config, splits["train"])
     objective = instantiate(config.loss, body=body).to(accelerator.device)
     optimizer = instantiate(config.optimizer)(model)
     schedule = instantiate(config.schedule)(optimizer, steps=config.steps)

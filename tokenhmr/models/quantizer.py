@@ -48,6 +48,7 @@ class NearestCode(AbstractQuantizer):
     def __init__(self, *, codes: int, width: int, decay: float = 0.99, revive_below: float = 1.0) -> None:
         super().__init__()
         self.decay = decay
+        self.learns = True  # in training mode; a frozen one counts uses and changes nothing
         self.revive_below = revive_below  # moving average of uses a step under which a code counts as dead
         self.register_buffer("codebook", torch.randn(codes, width) / width**0.5)
         self.register_buffer("count", torch.ones(codes))
@@ -67,7 +68,7 @@ class NearestCode(AbstractQuantizer):
         with torch.autocast(device_type=latent.device.type, enabled=False):
             latent = latent.float()
             rows = latent.detach().flatten(end_dim=1)
-            if self.training and not self.started:
+            if self.training and self.learns and not self.started:
                 self._start(rows)
             index = self.nearest(rows)
             codes = functional.embedding(index, self.codebook).view_as(latent)
@@ -92,7 +93,9 @@ class NearestCode(AbstractQuantizer):
         if distributed.is_initialized():
             distributed.all_reduce(used)
             distributed.all_reduce(summed)
-        self.used = used
+        self.used, self.revived = used, torch.zeros((), dtype=torch.int64)
+        if not self.learns:
+            return
         if not summed.isfinite().all():
             return  # the optimizer leaves such a step out; a codebook that took part in it would never recover
         self.count.lerp_(used, 1 - self.decay)

@@ -1,10 +1,14 @@
-"""Where a training starts other than from chance."""
+"""Where a training starts other than from chance, and what of it stays as it was."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+
+from torch import nn
 
 from tokenhmr.models.pretrained import ImageModel, load_backbone
+from tokenhmr.models.quantizer import NearestCode
 
 
 def take_backbone(model: ImageModel, folder: str | os.PathLike[str]) -> None:
@@ -18,3 +22,21 @@ def take_backbone(model: ImageModel, folder: str | os.PathLike[str]) -> None:
         unlike = sorted(name for name in set(given) | set(own) if shapes[0].get(name) != shapes[1].get(name))
         raise ValueError(f"{folder} holds a backbone of another size than the model's: {unlike[0]} and {len(unlike) - 1} more")
     model.backbone.load_state_dict(given)
+
+
+def hold_still(model: nn.Module, starts: Iterable[str]) -> None:
+    """Parameters whose names begin so, and codebooks of such names, are left as they are by training.
+
+    Raises ``ValueError`` for a start that no parameter and no codebook has.
+    """
+    for start in starts:
+        frozen = [parameter for name, parameter in model.named_parameters() if name.startswith(start)]
+        codebooks = [
+            part for name, part in model.named_modules() if isinstance(part, NearestCode) and name.startswith(start)
+        ]  # moving averages, no parameters
+        if not frozen and not codebooks:
+            raise ValueError(f"freeze: no parameter of the model begins with {start!r}")
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+        for codebook in codebooks:
+            codebook.learns = False
