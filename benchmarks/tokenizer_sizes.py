@@ -68,7 +68,11 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--stride", type=int, default=24, help="every so manieth test frame is asked about (default: %(default)s)")
     add("--only", type=int, help="no more than so many sizes")
     add("--trained", action="append", default=[], metavar="NAME=FOLDER", help="weights that were trained for longer")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    for words in given.trained:
+        if not all(words.partition("=")):
+            parser.error(f"--trained takes NAME=FOLDER, not {words!r}")
+    return given
 
 
 def train(size: Size, given: argparse.Namespace) -> Path:

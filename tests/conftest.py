@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,3 +20,12 @@ def data_folder() -> Path:
     if not folder:
         pytest.skip("set TOKENHMR_DATA to a folder with mocap, photos and body to run this on real data")
     return Path(folder)
+
+
+@pytest.fixture
+def one_thread():
+    """As in the processes of tests: sums of several threads are rounded in another order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -150,6 +150,14 @@ def test_a_network_that_was_trained_is_read_again(tmp_path):
     assert "card.networks" in sys.modules
 
 
+def test_longer_trained_weights_without_a_name_are_refused_before_anything_is_trained(motion, capsys):
+    from tokenizer_sizes import main
+
+    with pytest.raises(SystemExit):
+        main(["--data", str(motion), "--trained", "default"])
+    assert "--trained takes NAME=FOLDER, not 'default'" in capsys.readouterr().err
+
+
 def test_sizes_are_trained_once_and_stand_beside_what_was_trained_for_longer(motion, tmp_path, monkeypatch):
     import tokenizer_sizes
     from tokenizer_sizes import MIDDLE, Size, main
@@ -157,19 +165,9 @@ def test_sizes_are_trained_once_and_stand_beside_what_was_trained_for_longer(mot
     monkeypatch.setattr(tokenizer_sizes, "SIZES", [Size(upsamplings=1, codes=32, width=16)])
     page = tmp_path / "sizes.md"
     command = [
-        "--data",
-        str(motion),
-        "--out",
-        str(page),
-        "--work",
-        str(tmp_path / "work"),
-        "--steps",
-        "2",
-        "--stride",
-        "4",
-        "--batch-size",
-        "8",
-    ]
+        "--data", str(motion), "--out", str(page), "--work", str(tmp_path / "work"), "--steps", "2", "--stride", "4",
+        "--batch-size", "8",
+    ]  # fmt: skip
     assert main([*command, "--precision", "no", "--trained", "packaged=default"]) == 0
     small, packaged = json.loads(page.with_suffix(".json").read_text())["rows"]
     assert (small["name"], small["bits"]) == ("20 x 32, width 16", 100) and packaged["bits"] >= 400

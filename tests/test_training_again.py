@@ -1,16 +1,19 @@
-"""The same command once more: a training that was over early stays so, a changed rate holds; intervals that are none."""
+"""The same command once more: a training that was over early stays so, a changed rate holds, weights are gone on from."""
 
 import itertools
 import json
 
 import pytest
+import torch
 import yaml
 from hydra import compose, initialize_config_dir
 
 import tokenhmr.train
+import tokenizer_train.train
 from tests.pictures import sample_files, write_tar
 from tests.test_processes import read_rows
 from tests.test_processes_exact import TINY_IMAGES, checkpoint
+from tokenhmr.models.pretrained import load_tokenizer
 from tokenhmr.resources import config_folder
 
 
@@ -55,3 +58,30 @@ def test_an_interval_of_nothing_is_refused_before_anything_is_made(name, tmp_pat
     with pytest.raises(ValueError, match=f"{name} is at least 1, not 0"):
         train(f"{name}=0")
     assert not list(tmp_path.iterdir())
+
+
+def train_tokenizer(*words):
+    settings = [
+        "steps=2",
+        "embedded=64",
+        "batch_size=8",
+        "evaluate_frames=8",
+        "save_every=1",
+        "trackers=[]",
+        "picture_every=null",
+    ]
+    with initialize_config_dir(version_base="1.3", config_dir=str(config_folder())):
+        tokenizer_train.train.train(compose("tokenizer_train", [*settings, *words]))
+
+
+def test_a_tokenizer_goes_on_from_weights_with_what_its_codes_mean_left_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train_tokenizer("tokenizer.width=16", "tokenizer.codes=32", "out=first")
+    train_tokenizer("init=first/best", "freeze=[decoder,quantizer]", "out=encoder")
+    train_tokenizer("init=first/best", "out=all", "tokenizer.width=999")  # of what size it is, the weights say
+    first, encoder, everything = (load_tokenizer(f"{name}/best").state_dict() for name in ("first", "encoder", "all"))
+    for name, value in first.items():
+        assert torch.equal(encoder[name], value) == (not name.startswith("encoder.")), name
+        assert torch.equal(everything[name], value) == (name in {"mean_pose", "quantizer.started"}), name
+    with pytest.raises(ValueError, match="no parameter of the model begins with 'head'"):
+        train_tokenizer("init=first/best", "freeze=[head]", "out=none")

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
 from tests.conftest import ROOT
 
@@ -53,15 +52,6 @@ def test_no_file_imports_it_unasked(path):
 def test_an_import_would_be_seen():
     for source in ("import pytorch3d.ops", "from pytorch3d.transforms import x", "import_module('pytorch3d.ops')"):
         assert list(imported(ast.parse(source)))
-
-
-@pytest.fixture
-def one_thread():
-    """As in the process that is compared with."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_results_are_the_same_with_it_installed_or_not(tmp_path, one_thread, capsys):

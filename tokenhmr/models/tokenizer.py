@@ -164,7 +164,7 @@ class PoseTokenizer(nn.Module):
         One pass is the paper's: the encoder's latents to their nearest codes. Each further one encodes the pose with half of
         what was lost in restoring added to it, and every pose keeps the tokens of its best pass, by squared distance of
         rotation matrices. So tokens say poses that the encoder has not seen nearly as well as those that it has
-        (docs/tokenizer_card.md); what is noise in a pose they say as well.
+        (docs/tokenizer.md); what is noise in a pose they say as well.
         """
         if passes < 1:
             raise ValueError(f"a pose is encoded in 1 pass or more, not in {passes}")
