@@ -41,7 +41,7 @@ def main() -> None:
         out = ("--out", str(folder / "out"), "--force")
         least = min(seconds("--help") for _ in range(given.rounds))
         sys.stdout.write(f"--help: {least:.2f} s\n")
-        for detector in ("full", "hog"):
+        for detector in ("full", "own", "hog"):
             ways = {"one": folder / "many" / "0.jpg", "many": folder / "many"}
             took = {way: [] for way in ways}
             for _ in range(given.rounds):  # in turns, so that both see the same neighbours

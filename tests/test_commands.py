@@ -15,7 +15,7 @@ from tokenhmr import __main__ as front
 from tokenhmr import doctor
 from tokenhmr.demo.pictures import sample_folder
 
-NAMES = ("demo", "train", "train-tokenizer", "evaluate", "convert", "prepare", "synthesize", "doctor")
+NAMES = ("demo", "train", "train-tokenizer", "train-finder", "evaluate", "convert", "prepare", "synthesize", "doctor")
 
 
 def test_every_command_has_a_line():

@@ -8,9 +8,15 @@ import torch
 
 from tests.clip_tools import moment
 from tokenhmr.demo import detectors
-from tokenhmr.demo.detector import FullPicture, HogDetector
+from tokenhmr.demo.boxes import read_boxes
+from tokenhmr.demo.detector import FullPicture, HogDetector, OwnDetector
 from tokenhmr.demo.detectors import open_detector
 from tokenhmr.demo.options import DETECTORS
+from tokenhmr.demo.pictures import read_picture, sample_folder
+from tokenhmr.models.finder import PersonFinder
+from tokenhmr.models.pretrained import save_pretrained
+from tokenhmr.rectangles import overlap
+from tokenhmr.structs import FoundPeople
 
 CPU = torch.device("cpu")
 
@@ -84,3 +90,59 @@ def test_torchvision_reads_a_file_of_weights(tmp_path):
     (tmp_path / "bad.pth").write_bytes(b"words")
     with pytest.raises(ValueError, match="does not open"):
         open_detector("torchvision", threshold=None, weights=tmp_path / "bad.pth", device=CPU)
+
+
+def test_our_own_finds_the_people_of_the_samples_and_nobody_where_nobody_is():
+    detector = open_detector("own", threshold=None, weights=None, device=CPU)
+    drawn = read_boxes(sample_folder() / "boxes.json").boxes
+    found = total = 0
+    for name, boxes in drawn.items():
+        image = read_picture(sample_folder() / name)
+        people = detector(image)
+        assert (people.xyxy >= 0).all() and (people.xyxy <= [image.shape[1], image.shape[0]] * 2).all()
+        assert (np.diff(people.scores) <= 0).all() and (people.scores > detectors.THRESHOLD["own"]).all()
+        found += sum(overlap(box, people.xyxy).max(initial=0.0) > 0.5 for box in boxes.xyxy)
+        total += len(boxes)
+        # A picture of twice the size shows the same people.
+        larger = detector(np.ascontiguousarray(image.repeat(2, axis=0).repeat(2, axis=1)))
+        sure = people.xyxy[people.scores > 0.4]
+        assert all(overlap(box, larger.xyxy / 2).max(initial=0.0) > 0.7 for box in sure)
+    assert found >= total - 2
+    grey = np.full((100, 150, 3), 90, dtype=np.uint8)
+    assert len(detector(grey)) == 0 and detector(grey).source == "none"
+    assert len(detector(grey[:1, :1])) == 0
+
+
+class Seeing(PersonFinder):
+    """Somebody in the middle of the picture, seen only at some sizes."""
+
+    def __init__(self, scores):
+        super().__init__(width=32, head=16)
+        self.scores = scores  # by the picture's longer side
+
+    def forward(self, image):
+        rows, columns = (side // 8 for side in image.shape[2:])
+        presence = torch.full((1, rows, columns), -9.0)
+        presence[0, rows // 2, columns // 2] = torch.logit(torch.tensor(self.scores[image.shape[3]]))
+        reach = torch.tensor([0.2, 0.3, 0.2, 0.3])[None, :, None, None] * image.shape[3]
+        return FoundPeople(presence=presence, edges=reach.expand(1, 4, rows, columns), cell=8)
+
+
+def test_who_is_seen_at_one_size_alone_counts_for_less():
+    image = np.zeros((640, 640, 3), dtype=np.uint8)
+    both = OwnDetector(finder=Seeing({192: 0.8, 320: 0.6}), threshold=0.3)(image)
+    assert len(both) == 1 and both.scores[0] == pytest.approx(0.7, abs=1e-6)
+    assert len(OwnDetector(finder=Seeing({192: 1e-4, 320: 0.58}), threshold=0.3)(image)) == 0
+    one = OwnDetector(finder=Seeing({320: 0.58}), threshold=0.3, sizes=(320,))(image)
+    middle, half = (20 * 8 + 4) * 2, np.array([0.2, 0.3]) * 640
+    assert one.xyxy[0] == pytest.approx([*(middle - half), *(middle + half)], rel=1e-5)
+
+
+def test_weights_of_the_user_are_opened_and_others_refused(tmp_path):
+    save_pretrained(PersonFinder(width=32, head=16), tmp_path / "mine")
+    mine = open_detector("own", threshold=0.9, weights=tmp_path / "mine", device=CPU)
+    assert isinstance(mine, OwnDetector) and mine.finder.numbers["width"] == 32 and mine.threshold == 0.9
+    with pytest.raises(ValueError, match="no person_finder"):
+        open_detector("own", threshold=None, weights=sample_folder().parent / "default", device=CPU)
+    with pytest.raises(FileNotFoundError, match="no folder of weights"):
+        open_detector("own", threshold=None, weights=tmp_path / "gone", device=CPU)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from tokenhmr.demo.detector import HogDetector, overlap, suppress
+from tokenhmr.demo.detector import HogDetector
 from tokenhmr.demo.pictures import BadPicture, open_picture, read_picture, sample_folder, shows_nothing
+from tokenhmr.rectangles import overlap, suppress
 
 
 def scene(height=40, width=60):

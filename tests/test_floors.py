@@ -10,11 +10,11 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"structs", "rotations", "camera", "skeleton", "safefile", "resources", "wholefile"},
+    {"structs", "rotations", "camera", "skeleton", "rectangles", "safefile", "resources", "wholefile"},
     {"body", "mesh"},
     {"models", "losses", "data", "render"},
     {"training", "evaluation", "synthesis"},
-    {"demo", "train", "convert", "doctor", "tokenizer_train", "entry"},
+    {"demo", "train", "train_finder", "convert", "doctor", "tokenizer_train", "entry"},
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 ROOF = len(FLOORS) - 1

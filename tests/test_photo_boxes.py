@@ -6,8 +6,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tokenhmr.demo.boxes import read_boxes
-from tokenhmr.demo.detector import overlap
 from tokenhmr.demo.pictures import SUFFIXES, read_picture
+from tokenhmr.rectangles import overlap
 
 FILE = ROOT / "benchmarks" / "photo_boxes.json"
 NAMES = list(read_boxes(FILE).boxes)

@@ -9,7 +9,6 @@ import pytest
 
 from tests.conftest import ROOT
 from tokenhmr.demo.boxes import read_boxes
-from tokenhmr.demo.detector import overlap
 from tokenhmr.evaluation.photographs import (
     LIMBS,
     MARKED,
@@ -22,6 +21,7 @@ from tokenhmr.evaluation.photographs import (
     shares,
     trunk_normal,
 )
+from tokenhmr.rectangles import overlap
 from tokenhmr.skeleton import mirrored
 
 FILE = ROOT / "tests" / "data" / "photos.json"

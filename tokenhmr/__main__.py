@@ -17,6 +17,10 @@ COMMANDS = {
         ("tokenhmr._tokenizer_train.train", "tokenizer_train.train"),
         "train a pose tokenizer (KEY=VALUE overrides; see configs/tokenizer_train.yaml)",
     ),
+    "train-finder": (
+        ("tokenhmr.train_finder",),
+        "train a finder of people (KEY=VALUE overrides; see configs/train_finder.yaml)",
+    ),
     "evaluate": (("tokenhmr.evaluation",), "measure weights by named protocols (KEY=VALUE overrides)"),
     "convert": (("tokenhmr.convert",), "weights of others into this package's format, and out of it"),
     "prepare": (("tokenhmr.data.prepare",), "motion and annotated pictures of others into this package's layouts"),

@@ -98,8 +98,7 @@ def _devices() -> Iterator[Finding]:
 
 def _assets() -> Iterator[Finding]:
     from tokenhmr.body import load_body
-    from tokenhmr.demo.detector import HogDetector
-    from tokenhmr.models.pretrained import load
+    from tokenhmr.models.pretrained import load, load_finder
     from tokenhmr.resources import config_folder, data_list_folder
 
     def body() -> str:
@@ -115,8 +114,8 @@ def _assets() -> Iterator[Finding]:
         )
 
     def detector() -> str:
-        HogDetector()
-        return "OpenCV's pedestrian detector, the one that needs no download"
+        count = sum(parameter.numel() for parameter in load_finder().parameters())
+        return f"the finder of people that the demo looks with: {count:,} parameters"
 
     def tables() -> str:
         return f"configurations in {config_folder()}, lists of pictures in {data_list_folder()}"

@@ -177,6 +177,30 @@ class PoseReconstruction(TensorRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SceneBatch(TensorRecord):
+    """Pictures with everybody who is in them, for finding people."""
+
+    image: Float[Tensor, "batch 3 height width"]  # normalised as crops are
+    boxes: Float[Tensor, "batch person 4"]  # left, top, right, bottom in pixels, of what of each lies in the picture
+    sight: Float[Tensor, "batch person"]  # share of each that the picture shows and nothing hides; 0: nobody, to fill up rows
+    key: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> Float[Tensor, "batch 3 height width"]:
+        """What the finder reads."""
+        return self.image
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundPeople(TensorRecord):
+    """What each cell of a picture says of a person whose middle lies in it."""
+
+    presence: Float[Tensor, "batch row column"]  # logits
+    edges: Float[Tensor, "batch 4 row column"]  # from the cell's middle to left, top, right and bottom, in pixels
+    cell: int  # pixels: its side
+
+
+@dataclass(frozen=True, kw_only=True)
 class Loss(TensorRecord):
     """A total to optimise; ``parts`` are weighted and add up to it, ``notes`` are for reading only."""
 

@@ -77,7 +77,7 @@ class ShardBatches:
             return self.read()
         reader = _Reader(self)
         return iter(
-            DataLoader(reader, batch_size=None, num_workers=self.workers, collate_fn=_as_it_is, worker_init_fn=_start_worker)
+            DataLoader(reader, batch_size=None, num_workers=self.workers, collate_fn=as_it_is, worker_init_fn=start_worker)
         )
 
     @property
@@ -184,11 +184,13 @@ def held_out_batches(
     return ShardBatches(plan=plan, batch_size=batch_size, rank=rank, world=world, workers=workers)
 
 
-def _as_it_is(batch: Any) -> Any:  # what torch would otherwise take apart
+def as_it_is(batch: Any) -> Any:
+    """For loaders: what torch would otherwise take apart."""
     return batch
 
 
-def _start_worker(_: int) -> None:
+def start_worker(_: int) -> None:
+    """For loaders: a worker computes alone, and outlives the signals that ask a training to leave."""
     one_thread()
     # Whoever asks a training to leave may ask all its processes (Slurm does, and Ctrl-C): the training still needs its readers
     # for the rest of its step, and ends them itself. A second SIGTERM is its own.

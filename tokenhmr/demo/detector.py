@@ -7,7 +7,12 @@ from typing import Protocol, final, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float64, UInt8
+import torch
+from jaxtyping import Float, Float64, UInt8
+
+from tokenhmr.models.finder import MULTIPLE, PersonFinder, read_people
+from tokenhmr.rectangles import overlap, suppress
+from tokenhmr.structs import normalise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +21,7 @@ class Boxes:
 
     xyxy: Float64[np.ndarray, "person 4"]  # left, top, right, bottom
     scores: Float64[np.ndarray, " person"]  # only comparable within one source
-    source: str  # "hog", "full", "file"; "none" when there is nobody
+    source: str  # "own", "hog", "full", "file"; "none" when there is nobody
 
     def __len__(self) -> int:
         return len(self.xyxy)
@@ -54,6 +59,56 @@ class FullPicture:
         """The frame itself as a box."""
         height, width = image.shape[:2]
         return Boxes(xyxy=np.array([[0.0, 0.0, width, height]]), scores=np.ones(1), source="full")
+
+
+@final
+class OwnDetector:
+    """People by the package's own network, trained on pictures that the package drew (``docs/finder.md``).
+
+    It looks at the picture in several sizes. A box's score is the mean over them of what was said there, and nothing where
+    nobody was seen: a tree that looks like somebody at one size seldom does at another.
+    """
+
+    SAME = 0.5  # overlap of boxes of two sizes that are of one person
+
+    def __init__(self, *, finder: PersonFinder, threshold: float, sizes: tuple[int, ...] = (192, 320)) -> None:
+        self.finder = finder
+        self.threshold = threshold  # of scores from 0 to 1
+        self.sizes = sizes  # pixels of the longer side
+
+    def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Boxes:
+        """People in an RGB picture, the surest first."""
+        height, width = image.shape[:2]
+        looks = [self._look(image, longest) for longest in self.sizes]
+        people = np.concatenate(looks)
+        boxes = people[:, :4].clip(0, (width, height) * 2)
+        scores = np.array([np.mean([_said(box, look, self.SAME) for look in looks]) for box in people])
+        # What is left of a box is at least a pixel of the picture.
+        good = np.flatnonzero((scores > self.threshold) & (boxes[:, 2:] - boxes[:, :2] > 1).all(axis=1))
+        boxes, scores = boxes[good], scores[good]
+        kept = suppress(boxes, scores, union=0.5, inside=0.85)
+        return Boxes(xyxy=boxes[kept], scores=scores[kept], source="own") if kept else nobody()
+
+    def _look(self, image: UInt8[np.ndarray, "height width 3"], longest: int) -> Float64[np.ndarray, "person 5"]:
+        """People, in pixels of the picture, and scores."""
+        height, width = image.shape[:2]
+        zoom = longest / max(height, width)
+        size = max(1, round(width * zoom)), max(1, round(height * zoom))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
+        # Black where the picture ends, as in training.
+        below, beside = (-side % MULTIPLE for side in small.shape[:2])
+        padded = cv2.copyMakeBorder(small, 0, below, 0, beside, cv2.BORDER_CONSTANT)
+        device = next(self.finder.parameters()).device
+        with torch.inference_mode():
+            found = self.finder(normalise(torch.from_numpy(padded).permute(2, 0, 1).to(device))[None])
+        (people,) = read_people(found, threshold=min(0.05, self.threshold))
+        people[:, :4] *= np.tile([width / size[0], height / size[1]], 2)
+        return people
+
+
+def _said(box: Float64[np.ndarray, "5"], look: Float64[np.ndarray, "person 5"], same: float) -> float:
+    """The highest score of those in a look who are the one in the box."""
+    return float(look[overlap(box[:4], look[:, :4]) >= same, 4].max(initial=0.0))
 
 
 @final
@@ -133,34 +188,3 @@ class HogDetector:
         middle = (windows[:, :2] + windows[:, 2:]) / 2
         half = (windows[:, 2:] - windows[:, :2]) / 2 * np.array(self.PERSON) / np.array(self.WINDOW)
         return np.concatenate([middle - half, middle + half], axis=1)
-
-
-def overlap(
-    one: Float64[np.ndarray, "4"], others: Float64[np.ndarray, "person 4"], *, of_smaller: bool = False
-) -> Float64[np.ndarray, " person"]:
-    """Intersection over union of a box with each of the others, or over the smaller of the two areas."""
-    sides = np.minimum(one[2:], others[:, 2:]) - np.maximum(one[:2], others[:, :2])
-    shared = sides.clip(0).prod(axis=1)
-    area, areas = (one[2:] - one[:2]).prod(), (others[:, 2:] - others[:, :2]).prod(axis=1)
-    whole = np.minimum(area, areas) if of_smaller else area + areas - shared
-    return shared / np.maximum(whole, 1e-9)
-
-
-def suppress(
-    boxes: Float64[np.ndarray, "person 4"], scores: Float64[np.ndarray, " person"], *, union: float = 0.4, inside: float = 0.7
-) -> list[int]:
-    """Non-maximum suppression: rows to keep, the surest first.
-
-    A box goes when a surer one covers ``union`` of the two together, or ``inside`` of the smaller: the windows of one person
-    come in many sizes, one within the other.
-    """
-    waiting = list(np.argsort(-scores, kind="stable"))
-    kept: list[int] = []
-    while waiting:
-        best, rest = waiting[0], np.array(waiting[1:], dtype=int)
-        kept.append(int(best))
-        others = boxes[rest]
-        same: Bool[np.ndarray, " person"] = overlap(boxes[best], others) >= union
-        same |= overlap(boxes[best], others, of_smaller=True) >= inside
-        waiting = list(rest[~same])
-    return kept

@@ -1,4 +1,4 @@
-"""Detectors by name. ``hog`` and ``full`` need nothing; the others use a library and weights that the user has.
+"""Detectors by name. ``own``, ``hog`` and ``full`` need nothing; the others use a library and weights that the user has.
 
 Nothing is ever downloaded: weights are a file or folder of the user's. Libraries here are under BSD, MIT or Apache licences.
 """
@@ -14,17 +14,22 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from tokenhmr.demo.detector import Boxes, Detector, FullPicture, HogDetector, nobody, suppress
+from tokenhmr.demo.detector import Boxes, Detector, FullPicture, HogDetector, OwnDetector, nobody
+from tokenhmr.models.pretrained import load_finder
+from tokenhmr.rectangles import suppress
 
-NAMES = ("hog", "full", "torchvision", "rtdetr")
-THRESHOLD = {"hog": 1.0, "full": 0.0, "torchvision": 0.5, "rtdetr": 0.5}  # of scores that mean different things
-LICENCES = {"hog": "OpenCV, Apache-2.0", "full": "none needed"}
+NAMES = ("own", "hog", "full", "torchvision", "rtdetr")
+THRESHOLD = {"own": 0.3, "hog": 1.0, "full": 0.0, "torchvision": 0.5, "rtdetr": 0.5}  # of scores that mean different things
+LICENCES = {"own": "Apache-2.0", "hog": "OpenCV, Apache-2.0", "full": "none needed"}
 COCO_PERSON = 1  # torchvision's models of COCO
 
 
 def open_detector(name: str, *, threshold: float | None, weights: Path | None, device: torch.device) -> Detector:
     """The detector of that name. Raises ``ValueError`` that says what is missing."""
     threshold = THRESHOLD[name] if threshold is None else threshold
+    if name == "own":
+        finder = load_finder("default" if weights is None else weights).to(device)
+        return OwnDetector(finder=finder, threshold=threshold)
     if name in ("hog", "full"):
         if weights is not None:
             raise ValueError(f"--detector {name} has no weights to read")

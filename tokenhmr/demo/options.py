@@ -12,7 +12,7 @@ from tokenhmr.demo.outputs import OUTPUTS
 
 Add = Callable[..., Any]  # argparse's add_argument
 
-DETECTORS = ("hog", "full", "torchvision", "rtdetr")
+DETECTORS = ("own", "hog", "full", "torchvision", "rtdetr")
 SMOOTHERS = ("one-euro", "none")
 RENDERERS = ("auto", "numba", "numpy", "pytorch3d")  # render.rasterize.BACKENDS, whose room is not loaded for --help
 
@@ -94,13 +94,18 @@ def _add_people(add: Add) -> None:
     add(
         "--detector",
         choices=DETECTORS,
-        default="hog",
-        help="hog: OpenCV's pedestrian detector, which finds people who stand or walk and are seen whole, and misses most "
-        "others; full: the whole picture is one person's box; torchvision (Faster R-CNN) and rtdetr (transformers): where "
-        "these are installed, with weights of yours (default: %(default)s)",
+        default="own",
+        help="own: this package's network; hog: OpenCV's pedestrian detector, which finds people who stand or walk and are "
+        "seen whole, and misses most others; full: the whole picture is one person's box; torchvision (Faster R-CNN) and "
+        "rtdetr (transformers): where these are installed, with weights of yours (default: %(default)s)",
     )
     add("--detector-weights", type=Path, metavar="PATH", help="file or folder of the detector's weights; nothing is downloaded")
-    add("--threshold", type=float, metavar="X", help="least score of detected people (default: 1.0 for hog, 0.5 for others)")
+    add(
+        "--threshold",
+        type=float,
+        metavar="X",
+        help="least score of detected people (default: 0.3 for own, 1.0 for hog, 0.5 for others)",
+    )
     add(
         "--refine",
         type=Path,

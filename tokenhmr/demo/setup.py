@@ -17,6 +17,7 @@ from tokenhmr.demo.detectors import LICENCES, open_detector
 from tokenhmr.demo.inputs import Input
 from tokenhmr.demo.keypoints import read_keypoints
 from tokenhmr.demo.licences import objections, stamp
+from tokenhmr.demo.options import DETECTORS
 from tokenhmr.demo.outputs import OUTPUTS, chosen_outputs
 from tokenhmr.demo.pictures import sample_folder
 from tokenhmr.demo.predictor import Predictor
@@ -117,7 +118,7 @@ def _cameras(options: argparse.Namespace) -> CameraChoice:
 
 def _listed(options: argparse.Namespace) -> Listed:
     samples = sample_folder() / "boxes.json"
-    path = options.boxes or (samples if not options.inputs and options.detector == "hog" else None)
+    path = options.boxes or (samples if not options.inputs and options.detector == DETECTORS[0] else None)
     return NO_LIST if path is None else read_boxes(path)
 
 

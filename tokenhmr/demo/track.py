@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 from scipy.optimize import linear_sum_assignment
 
-from tokenhmr.demo.detector import overlap
 from tokenhmr.demo.scene import People
+from tokenhmr.rectangles import overlap
 
 # Chosen by eye on crossings of synthetic people (tests/test_demo_motion.py); each cost is between 0 and 1.
 POSE_WEIGHT, SHAPE_WEIGHT = 0.6, 0.4  # beside a weight of 1 for the box

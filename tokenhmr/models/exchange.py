@@ -18,6 +18,7 @@ from torch import nn
 from tokenhmr.body import Body, stand_in
 from tokenhmr.models import public_sizes as sizes
 from tokenhmr.models import public_weights as public
+from tokenhmr.models.finder import PersonFinder
 from tokenhmr.models.hmr2 import HMR2, build_hmr2
 from tokenhmr.models.mae import mae_names
 from tokenhmr.models.parts import build_backbone
@@ -141,6 +142,8 @@ def to_official(weights: str | os.PathLike[str], out: Path) -> list[str]:
     model = load_any(weights)
     if isinstance(model, PoseTokenizer):
         return [_write_tokenizer(model, out)]
+    if isinstance(model, PersonFinder):
+        raise ValueError(f"{weights} is a finder of people, of which there is no public one")
     backbone = model.numbers if isinstance(model, ViT) else model.numbers["backbone"]
     if backbone.get("stem") != "patch" or getattr(model, "locator", None) is not None:
         raise ValueError(f"{weights} has a convolutional stem or a joint locator, for which there are no public names")

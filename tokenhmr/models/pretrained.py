@@ -25,6 +25,7 @@ from tokenhmr import __version__
 from tokenhmr.body import Body
 from tokenhmr.body.files import ASSETS
 from tokenhmr.models.bodies import matching_body
+from tokenhmr.models.finder import PersonFinder
 from tokenhmr.models.hmr2 import HMR2, build_hmr2
 from tokenhmr.models.parts import build_backbone, in_precision
 from tokenhmr.models.tokenhmr import TokenHMR, build_tokenhmr
@@ -34,8 +35,9 @@ from tokenhmr.models.vit import ViT
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FORMAT = 1  # raised when config.json changes its meaning
 IMAGE_MODELS = {"tokenhmr": TokenHMR, "hmr2": HMR2}  # by the kind that config.json names
-TOKENIZER, BACKBONE = "pose_tokenizer", "backbone"
+TOKENIZER, BACKBONE, FINDER = "pose_tokenizer", "backbone", "person_finder"
 PREFIX = {TOKENIZER: "tokenizer.", BACKBONE: "backbone."}  # of a part's tensors inside an image model
+KINDS = (*IMAGE_MODELS, *PREFIX, FINDER)
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 LARGEST_NUMBER = 2**16  # a width or depth beyond this is no model but an attack on the memory
 
@@ -68,8 +70,8 @@ def read_config(name_or_dir: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{path} does not describe a model: it has no numbers")
     if config.get("format") != FORMAT:
         raise ValueError(f"{path} is of format {config.get('format')!r}, this version of tokenhmr reads {FORMAT}")
-    if config.get("kind") not in (*IMAGE_MODELS, *PREFIX):
-        raise ValueError(f"{path} is of kind {config.get('kind')!r}, known are {', '.join((*IMAGE_MODELS, *PREFIX))}")
+    if config.get("kind") not in KINDS:
+        raise ValueError(f"{path} is of kind {config.get('kind')!r}, known are {', '.join(KINDS)}")
     _check_numbers(config["numbers"], path)
     return config
 
@@ -146,10 +148,11 @@ def _describe(model: nn.Module) -> dict[str, Any]:
         kind = next(name for name, made in IMAGE_MODELS.items() if isinstance(model, made))
         body = {"body": model.body.kind, "shape": model.body.shape_count}
         licences["body"] = model.body.licence
-    elif isinstance(model, PoseTokenizer | ViT):
-        kind = TOKENIZER if isinstance(model, PoseTokenizer) else BACKBONE
+    elif isinstance(model, PoseTokenizer | ViT | PersonFinder):
+        kind = {PoseTokenizer: TOKENIZER, ViT: BACKBONE, PersonFinder: FINDER}[type(model)]
     else:
-        raise ValueError(f"a {type(model).__name__} is neither a TokenHMR nor an HMR2 nor a PoseTokenizer nor a ViT")
+        known = "TokenHMR, HMR2, PoseTokenizer, ViT, PersonFinder"
+        raise ValueError(f"a {type(model).__name__} is none of {known}")
     if not model.numbers:
         raise ValueError("this model was put together by hand; only one made by build_tokenhmr or build_hmr2 knows its numbers")
     return {
@@ -207,10 +210,23 @@ def load_backbone(name_or_dir: str | os.PathLike[str]) -> ViT:
     return _part(name_or_dir, BACKBONE, "backbone", build_backbone)
 
 
-def load_any(name_or_dir: str | os.PathLike[str]) -> ImageModel | PoseTokenizer | ViT:
+def load_finder(name_or_dir: str | os.PathLike[str] = "default") -> PersonFinder:
+    """The finder of people of a folder, or the packaged one; in evaluation mode, on the CPU, float32. Raises as ``load``."""
+    folder = ASSETS / "finder" if str(name_or_dir) == "default" else name_or_dir
+    config = read_config(folder)
+    if config["kind"] != FINDER:
+        raise ValueError(f"{folder} holds a {config['kind']}, no {FINDER}")
+    return _assemble(lambda: PersonFinder(**config["numbers"]), Path(folder), config, "")
+
+
+def load_any(name_or_dir: str | os.PathLike[str]) -> ImageModel | PoseTokenizer | ViT | PersonFinder:
     """Whatever a folder holds, by the kind that its ``config.json`` names; bodies that are not there are stood in for."""
     kind = read_config(name_or_dir)["kind"]
-    openers: dict[str, Callable[[Any], Any]] = {TOKENIZER: load_tokenizer, BACKBONE: load_backbone}
+    openers: dict[str, Callable[[Any], Any]] = {
+        TOKENIZER: load_tokenizer,
+        BACKBONE: load_backbone,
+        FINDER: load_finder,
+    }
     return openers.get(kind, load)(name_or_dir)
 
 

@@ -37,7 +37,8 @@ class PatchEmbed(nn.Module):
         return rearrange(self.proj(image), "b c h w -> b (h w) c")
 
 
-def _convolve(channels: int, to: int, *, stride: int = 1) -> nn.Sequential:
+def convolve(channels: int, to: int, *, stride: int = 1) -> nn.Sequential:
+    """A convolution over three by three cells of what is normalised and rectified."""
     # Groups of a picture's channels, not of the batch: what is said of one picture never depends on others.
     norm = nn.GroupNorm(NORM_GROUPS, channels)
     return nn.Sequential(norm, nn.ReLU(), nn.Conv2d(channels, to, kernel_size=3, stride=stride, padding=1))
@@ -48,7 +49,7 @@ class ResidualConv(nn.Module):
 
     def __init__(self, *, channels: int) -> None:
         super().__init__()
-        self.change = _convolve(channels, channels)
+        self.change = convolve(channels, channels)
 
     def forward(self, x: Float[Tensor, "batch channel row column"]) -> Float[Tensor, "batch channel row column"]:
         """One residual step."""
@@ -74,7 +75,7 @@ class ConvStem(nn.Module):
         layers: list[nn.Module] = []
         for place, (channels, count) in enumerate(zip(widths, blocks, strict=True)):
             patches = nn.Conv2d(3, channels, kernel_size=4, stride=4)
-            layers.append(_convolve(widths[place - 1], channels, stride=2) if place else patches)
+            layers.append(convolve(widths[place - 1], channels, stride=2) if place else patches)
             layers += [ResidualConv(channels=channels) for _ in range(count)]
         self.layers = nn.Sequential(*layers)
         for module in self.layers.modules():

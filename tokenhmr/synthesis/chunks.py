@@ -122,6 +122,7 @@ def make_chunk(order: Order, chunk: int, limit: int) -> list[Sample]:
             "background": f"{photo.background}-{order.seed}-{order.split}-{index}",
             "outfit": shot.person.look.outfit,
             "traits": traits(shot.person.look, *statures[row]),
+            "people": photo.people,
             "motion": source[row],
             "seed": order.seed,
             "look": order.look,

@@ -7,6 +7,8 @@ first turning the body into camera axes; ``betas`` 10 of the body kind ``body``;
 around what of the body lies inside the frame: the picture without a margin of 32 pixels on every side (``scene.MARGIN``);
 ``traits`` of the person: ``skin_tone`` (Monk scale, 1 to 10), ``outfit``, ``layers`` (what is worn), ``hair``, ``height_m``,
 ``build`` (litres to a square metre of height) and ``build_group`` (slim, middle, heavy). There is no age: see ``shapes``.
+``people``: everybody in sight, whom the row is about first: left, top, right and bottom of what of them, clothes included, lies
+in the whole picture, hidden or not, and the share of it that nothing hides.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from tokenhmr.synthesis.lens import expose, hide
 from tokenhmr.synthesis.people import Dressed
 from tokenhmr.synthesis.scene import PICTURE, Camera, Light, View
 from tokenhmr.synthesis.setting import MOST_HIDDEN, before, behind, settle
+from tokenhmr.synthesis.sightings import Sightings
 from tokenhmr.synthesis.tailor import Tailor
 from tokenhmr.synthesis.wardrobe import Look
 
@@ -42,6 +43,7 @@ class Photograph:
     pixels: UInt8[np.ndarray, "height width 3"]  # RGB
     mask: UInt8[np.ndarray, "height width"]  # 0, HIDDEN or VISIBLE
     background: str
+    people: list[list[float]]  # ``Sightings.boxes`` of everybody, whom it is about first
 
 
 def photograph(shot: Shot, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, generator: np.random.Generator) -> Photograph:
@@ -57,22 +59,26 @@ def photograph(shot: Shot, faces: Int32[np.ndarray, "face 3"], tailor: Tailor, g
         bare, faces, focal=shot.camera.focal, center=shot.camera.center, width=PICTURE, height=PICTURE, both_sides=False
     )
     # The farthest first: whoever comes later hides those before.
-    hidden = np.zeros_like(body.covered)
-    for someone in sorted(everybody, key=lambda one: -one.depth):
+    hidden, sightings = np.zeros_like(body.covered), Sightings()
+    for number, someone in sorted(enumerate(everybody), key=lambda one: -one[1].depth):
         nearer = someone.depth < person.depth
         untouched = picture.copy() if nearer else picture
         cover = _paint(picture, someone, shot, around)
         if nearer and ((hidden | cover) & body.covered).sum() > MOST_HIDDEN * body.covered.sum():
             picture = untouched  # somebody so near that nothing is left to see steps out of the picture
-        elif nearer:
+            continue
+        sightings.lay(number, cover)
+        if nearer:
             hidden |= cover
     mask = np.where(body.covered, VISIBLE, 0).astype(np.uint8)
     hands = bare[tailor.hand > 0.9]
-    hidden |= before(setting, hands, body.nearness, picture, generator)
+    things = before(setting, hands, body.nearness, picture, generator)
     if generator.random() < 0.08:
-        hidden |= hide(picture, mask, generator)
-    mask[body.covered & hidden] = HIDDEN
-    return Photograph(pixels=expose(picture, generator), mask=mask, background=name)
+        things |= hide(picture, mask, generator)
+    sightings.hide(things)
+    mask[body.covered & (hidden | things)] = HIDDEN
+    people = sightings.boxes(len(everybody))
+    return Photograph(pixels=expose(picture, generator), mask=mask, background=name, people=people)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from tokenhmr.synthesis.picture import HIDDEN, VISIBLE, Clothed, Photograph, Sho
 from tokenhmr.synthesis.scene import FRAME, PICTURE, Camera, Light, View
 from tokenhmr.synthesis.second_kernels import paint_second
 from tokenhmr.synthesis.second_world import surroundings
+from tokenhmr.synthesis.sightings import Sightings
 from tokenhmr.synthesis.tailor import Tailor
 
 # Focal lengths that lenses are sold with, millimetres before 36 by 24 mm of film; phones have the first two.
@@ -93,19 +94,22 @@ def second_photograph(
     if generator.random() < 0.6:
         picture = cv2.GaussianBlur(picture, (0, 0), float(generator.uniform(0.5, 4)))
     body = rasterize(bare, faces, focal=camera.focal, center=camera.center, width=PICTURE, height=PICTURE, both_sides=False)
-    hidden = np.zeros_like(body.covered)
-    for someone in sorted(everybody, key=lambda one: -one.depth):
+    hidden, sightings = np.zeros_like(body.covered), Sightings()
+    for number, someone in sorted(enumerate(everybody), key=lambda one: -one[1].depth):
         nearer, layer = someone.depth < person.depth, picture.copy()
         cover = _paint(layer, someone, shot, generator)
         if nearer and ((hidden | cover) & body.covered).sum() > _MOST_HIDDEN * body.covered.sum():
             continue
         picture = layer
+        sightings.lay(number, cover)
         if nearer:
             hidden |= cover
-    hidden |= _foreground(picture, body.covered, generator)
+    things = _foreground(picture, body.covered, generator)
+    sightings.hide(things)
     mask = np.where(body.covered, VISIBLE, 0).astype(np.uint8)
-    mask[body.covered & hidden] = HIDDEN
-    return Photograph(pixels=_develop(picture, generator), mask=mask, background=f"second-{name}")
+    mask[body.covered & (hidden | things)] = HIDDEN
+    people = sightings.boxes(len(everybody))
+    return Photograph(pixels=_develop(picture, generator), mask=mask, background=f"second-{name}", people=people)
 
 
 def _paint(

@@ -1,4 +1,4 @@
-"""What both training commands do between building and measuring: go on from a checkpoint, fit, keep what is needed."""
+"""What all training commands do between building and measuring: go on from a checkpoint, fit, keep what is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 
-from tokenhmr.structs import Batch, Loss, PoseBatch
+from tokenhmr.structs import Batch, Loss, PoseBatch, SceneBatch
 from tokenhmr.training.average import Average
 from tokenhmr.training.checkpoints import Checkpoints, Stateful
 from tokenhmr.training.guard import BadSteps
@@ -92,7 +92,7 @@ def follow(
     objective: Callable[[Any, Any], Loss],
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
-    batches: Iterable[Batch | PoseBatch],
+    batches: Iterable[Batch | PoseBatch | SceneBatch],
     checkpoints: Checkpoints,
     average: Average | ShardedAverage,
     evaluate: Callable[[int], bool],

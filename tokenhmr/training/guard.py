@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenhmr.structs import Batch, PoseBatch, TensorRecord
+from tokenhmr.structs import Batch, PoseBatch, SceneBatch, TensorRecord
 from tokenhmr.training.loop import BadStep, Group
 
 MOST_BUNDLES = 3  # written in a run; the later ones tell little more
@@ -103,7 +103,7 @@ def _keys(group: Group) -> list[str]:
     return [key for batch in group for key in batch.key]
 
 
-def _broken(batch: Batch | PoseBatch) -> list[str]:
+def _broken(batch: Batch | PoseBatch | SceneBatch) -> list[str]:
     """Names of the samples with a number that is not finite."""
     tensors = [value for value in _tensors(batch) if value.is_floating_point()]
     whole = torch.stack([tensor.isfinite().reshape(len(tensor), -1).all(dim=1) for tensor in tensors]).all(dim=0)

@@ -14,10 +14,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from tokenhmr.structs import Batch, Loss, PoseBatch, ask
+from tokenhmr.structs import Batch, Loss, PoseBatch, SceneBatch, ask
 
 Report = Callable[[int, Loss, dict[str, float]], None]
-Group = Sequence[Batch | PoseBatch]  # the batches whose mean gradient makes one step
+Group = Sequence[Batch | PoseBatch | SceneBatch]  # the batches whose mean gradient makes one step
 
 PROCESSES_APART = 1 << 40  # between the seeds of two processes: more than there are steps
 
@@ -38,7 +38,7 @@ def fit(
     accelerator: Accelerator,
     model: nn.Module,
     objective: Callable[[Any, Any], Loss],
-    batches: Iterable[Batch | PoseBatch],
+    batches: Iterable[Batch | PoseBatch | SceneBatch],
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     steps: int,
@@ -175,7 +175,7 @@ def mean_loss(losses: Sequence[Loss]) -> Loss:
     )
 
 
-def _groups(batches: Iterable[Batch | PoseBatch], size: int, count: int) -> Iterator[Group]:
+def _groups(batches: Iterable[Batch | PoseBatch | SceneBatch], size: int, count: int) -> Iterator[Group]:
     stream = iter(batches)
     for _ in range(count):
         group = list(itertools.islice(stream, size))

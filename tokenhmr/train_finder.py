@@ -1,0 +1,149 @@
+"""Train a finder of people: ``accelerate launch tokenhmr/train_finder.py [overrides]``; see configs/train_finder.yaml."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from tokenhmr.data.mosaic import SheetBatches, Whole, read_wholes, whole_batches
+from tokenhmr.entry import plain_settings, run_hydra
+from tokenhmr.evaluation.finding import scores_of, tally_of
+from tokenhmr.models.finder import PersonFinder, take_stem
+from tokenhmr.models.pretrained import load_backbone, load_finder, read_config, save_pretrained
+from tokenhmr.training.average import Average
+from tokenhmr.training.best import Best
+from tokenhmr.training.claim import claimed
+from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace
+from tokenhmr.training.run import Run, make_accelerator, weights_agree
+from tokenhmr.training.sharded import in_pieces
+from tokenhmr.training.start import hold_still
+
+log = logging.getLogger(__name__)
+
+
+def find_wholes(config: DictConfig, folder: Path, accelerator: Accelerator) -> tuple[list[Whole], list[Whole]]:
+    """Pictures to learn from and to measure on; without a data path they are drawn first, by the main process."""
+    root = folder / "pictures" if config.data is None else Path(config.data)
+    if config.data is None:
+        if accelerator.is_main_process:
+            from tokenhmr.synthesis import synthesize  # only here: a training on shards need not wait for it
+
+            accelerator.print(f"No data: drawing {config.synthetic.train + config.synthetic.test} pictures in {root}")
+            for split in ("train", "test"):
+                synthesize(root, count=config.synthetic[split], seed=config.seed, split=split, motion=None, force=True)
+        accelerator.wait_for_everyone()
+
+    def skip(what: str, why: str) -> None:
+        log.warning("skipped %s: %s", what, why)
+
+    return read_wholes(config.train, root=root, skip=skip), read_wholes(config.held_out, root=root, skip=skip)
+
+
+def build(config: DictConfig) -> PersonFinder:
+    """A new finder that sees as an image model does, or weights to go on from; parts of it frozen if asked."""
+    if config.init is not None:
+        model = load_finder(config.init).train()
+    else:
+        model = instantiate(config.model)
+        if config.start_from is not None:
+            take_stem(model, load_backbone(config.start_from))
+    hold_still(model, config.freeze)
+    return model
+
+
+def save(config: DictConfig, model: torch.nn.Module, folder: Path, training: Mapping[str, Any]) -> Path:
+    """Weights with what is known of their training."""
+    about = {"data": config.credit, "seed": config.seed} | dict(training)
+    return save_pretrained(model, folder, metadata={"licences": {"data": config.credit}, "training": about})
+
+
+def train(config: DictConfig) -> None:
+    """Read, build, resume, fit, measure the best weights."""
+    read_pace(config)  # what is wrong there is told before anything is made
+    folder = Path(config.out)
+    accelerator = make_accelerator(precision=config.precision, folder=folder, trackers=config.trackers)
+    if in_pieces(accelerator):
+        raise ValueError("a finder is too small for FSDP to pay: train it by configs/accelerate/ddp.yaml")
+    if config.batch_size % config.accumulate:
+        raise ValueError(f"a batch of {config.batch_size} cannot be accumulated in {config.accumulate} equal parts")
+    with claimed(folder, accelerator):
+        train_in(folder, config, accelerator)
+
+
+def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None:
+    """The training itself, in a folder that nobody else writes to."""
+    torch.manual_seed(config.seed)
+    wholes, held_out = find_wholes(config, folder, accelerator)
+    model = build(config)
+    objective = instantiate(config.loss)
+    optimizer = instantiate(config.optimizer)(model)
+    schedule = instantiate(config.schedule)(optimizer, steps=config.steps)
+    average = Average(model=model, decay=config.average)
+    order = {"batch_size": config.batch_size, "accumulate": config.accumulate, "seed": config.seed, "pictures": len(wholes)}
+    checkpoints = make_checkpoints(
+        accelerator=accelerator, folder=folder, model=model, optimizer=optimizer, schedule=schedule, average=average,
+        keep=config.keep, place=order,
+    )  # fmt: skip
+    start = checkpoints.resume(config.resume)
+    plain = model
+    model, optimizer = accelerator.prepare(plain, optimizer)
+    average.to(accelerator.device)
+    folder_of_best = folder / "best"
+    best = Best(
+        folder=folder_of_best, metrics=config.best_by, patience=config.early_stop,
+        saved=read_config(folder_of_best)["training"] if start and (folder_of_best / "config.json").is_file() else None,
+        save=lambda place, training: save(config, average.weights, place, training) if accelerator.is_main_process else None,
+        say=accelerator.print,
+    )  # fmt: skip
+    place = {"rank": accelerator.process_index, "world": accelerator.num_processes}
+    batches = SheetBatches(
+        wholes=wholes, batch_size=config.batch_size // config.accumulate, seed=config.seed, start=start * config.accumulate,
+        workers=config.workers, **place,
+    )  # fmt: skip
+
+    def measured(finder: torch.nn.Module) -> dict[str, float]:
+        mine = held_out[place["rank"] :: place["world"]]
+        tallies = gather_object(
+            [tally_of(finder, whole_batches(mine, batch_size=config.batch_size), device=accelerator.device)]
+        )
+        return scores_of(sum(tallies[1:], tallies[0]))
+
+    with Run(
+        accelerator=accelerator, folder=folder, steps=config.steps, start=start, log_every=config.log_every,
+        config=plain_settings(config), rows=config.batch_size,
+    ) as run:  # fmt: skip
+        run.say(describe_step(accelerator, optimizer, rows=config.batch_size, what="sheets", accumulate=config.accumulate))
+        if config.data is None:
+            run.say("No data: a smoke run on a few pictures. data=DIR trains on what python -m tokenhmr.synthesis wrote.")
+
+        def evaluate(step: int) -> bool:
+            scores = measured(average.weights)
+            run.write(step, {f"val/{name}": value for name, value in scores.items()})
+            run.say(f"step {step}: average precision {scores['average_precision']:.1%}")
+            return best.offer(step, scores)
+
+        ended = follow(
+            accelerator=accelerator, run=run, model=model, plain=plain, objective=objective, optimizer=optimizer,
+            schedule=schedule, batches=batches, checkpoints=checkpoints, average=average, evaluate=evaluate,
+            worth=best.worth, picture=lambda _: None, pace=read_pace(config), start=start,
+        )  # fmt: skip
+        if ended is None:
+            return
+        scores = measured(load_finder(folder_of_best).to(accelerator.device))
+        run.write(ended, {f"test/{name}": value for name, value in scores.items()})
+        run.write(ended, {"ranks_agree": float(weights_agree(accelerator, plain))})
+        run.say("held out: " + json.dumps({name: round(value, 3) for name, value in scores.items()}))
+        run.say(f"weights: {folder_of_best}; metrics: {folder / 'metrics.jsonl'}")
+
+
+if __name__ == "__main__":
+    run_hydra(train, "train_finder")
