@@ -74,4 +74,6 @@ def test_a_share_of_the_varied_is_said_anew_and_no_other_draw_changes(bodies, tm
 @pytest.mark.parametrize("wrong", [["--token-share", "0.9"], ["--token-share", "-0.1"], ["--key-pose-share", "1.5"]])
 def test_the_command_refuses_shares_that_are_none(tmp_path, capsys, wrong):
     assert main(["--out", str(tmp_path / "out"), "--count", "4", "--workers", "0", *wrong]) == 2
-    assert "share of key poses is 0 to 1" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    said = capsys.readouterr().err
+    assert f"{wrong[0][2:].replace('-', '_')} is from 0 to" in said and said.endswith(f"not {wrong[1]}\n")
+    assert not (tmp_path / "out").exists()

@@ -126,12 +126,10 @@ def _check(order: Order, *, count: int, workers: int, per_shard: int) -> None:
             f"count {count} and pictures per shard {per_shard} must be 1 or more, "
             f"workers {workers} and seed {order.seed} 0 or more"
         )
-    most = 1 - EXCHANGED
-    if not (0 <= order.key_pose_share <= 1 and 0 <= order.token_share <= most):
-        raise ValueError(
-            f"the share of key poses is 0 to 1, not {order.key_pose_share:g}; that of poses said in tokens 0 to {most:g}, "
-            f"not {order.token_share:g}"
-        )
+    shares = {"key_pose_share": (order.key_pose_share, 1.0), "token_share": (order.token_share, 1 - EXCHANGED)}
+    for name, (share, most) in shares.items():
+        if not 0 <= share <= most:
+            raise ValueError(f"{name} is from 0 to {most:g}, not {share:g}")
     if order.motion is not None:
         folder = order.motion / order.split
         if not folder.is_dir():
