@@ -21,10 +21,8 @@ from tokenhmr.models.finder import PersonFinder, take_stem
 from tokenhmr.models.pretrained import load_backbone, load_finder, read_config, save_pretrained
 from tokenhmr.training.average import Average
 from tokenhmr.training.best import Best
-from tokenhmr.training.claim import claimed
-from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace
-from tokenhmr.training.run import Run, make_accelerator, weights_agree
-from tokenhmr.training.sharded import in_pieces
+from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace, train_whole
+from tokenhmr.training.run import Run, weights_agree
 from tokenhmr.training.start import hold_still
 
 log = logging.getLogger(__name__)
@@ -68,15 +66,7 @@ def save(config: DictConfig, model: torch.nn.Module, folder: Path, training: Map
 
 def train(config: DictConfig) -> None:
     """Read, build, resume, fit, measure the best weights."""
-    read_pace(config)  # what is wrong there is told before anything is made
-    folder = Path(config.out)
-    accelerator = make_accelerator(precision=config.precision, folder=folder, trackers=config.trackers)
-    if in_pieces(accelerator):
-        raise ValueError("a finder is too small for FSDP to pay: train it by configs/accelerate/ddp.yaml")
-    if config.batch_size % config.accumulate:
-        raise ValueError(f"a batch of {config.batch_size} cannot be accumulated in {config.accumulate} equal parts")
-    with claimed(folder, accelerator):
-        train_in(folder, config, accelerator)
+    train_whole(config, train_in, what="finder")
 
 
 def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None:

@@ -27,13 +27,11 @@ from tokenhmr.resources import data_list_path
 from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows
 from tokenhmr.training.average import Average
 from tokenhmr.training.best import Best
-from tokenhmr.training.claim import claimed
 from tokenhmr.training.codes import CodeWatch
-from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace
+from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace, train_whole
 from tokenhmr.training.motion import PoseBatches
 from tokenhmr.training.pictures import code_chart, pose_grid
-from tokenhmr.training.run import Run, make_accelerator, weights_agree
-from tokenhmr.training.sharded import in_pieces
+from tokenhmr.training.run import Run, weights_agree
 from tokenhmr.training.start import hold_still
 
 SPLITS = ("train", "val", "test")
@@ -79,15 +77,7 @@ def save(config: DictConfig, model: nn.Module, folder: Path, training: Mapping[s
 
 def train(config: DictConfig) -> None:
     """Read, build, resume, fit, measure the best weights once on the test split."""
-    read_pace(config)  # what is wrong there is told before anything is made
-    folder = Path(config.out)
-    accelerator = make_accelerator(precision=config.precision, folder=folder, trackers=config.trackers)
-    if in_pieces(accelerator):
-        raise ValueError("a tokenizer is too small for FSDP to pay: train it by configs/accelerate/ddp.yaml")
-    if config.batch_size % config.accumulate:
-        raise ValueError(f"a batch of {config.batch_size} cannot be accumulated in {config.accumulate} equal parts")
-    with claimed(folder, accelerator):
-        train_in(folder, config, accelerator)
+    train_whole(config, train_in, what="tokenizer")
 
 
 def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None:

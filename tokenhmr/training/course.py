@@ -17,10 +17,11 @@ from torch import nn
 from tokenhmr.structs import Batch, Loss, PoseBatch, SceneBatch
 from tokenhmr.training.average import Average
 from tokenhmr.training.checkpoints import Checkpoints, Stateful
+from tokenhmr.training.claim import claimed
 from tokenhmr.training.guard import BadSteps
 from tokenhmr.training.loop import BadStep, fit
 from tokenhmr.training.optim import AsSet
-from tokenhmr.training.run import Run, digest_of
+from tokenhmr.training.run import Run, digest_of, make_accelerator
 from tokenhmr.training.sharded import ShardedAverage, Whole, in_pieces
 from tokenhmr.training.stopping import StopRequest
 
@@ -46,6 +47,22 @@ def read_pace(settings: Mapping[Any, Any]) -> Pace:
         if value is not None and value < 1:
             raise ValueError(f"{name} is at least 1, not {value}" + (" (null: never)" if name == "picture_every" else ""))
     return Pace(**{field.name: settings[field.name] for field in dataclasses.fields(Pace)})
+
+
+def train_whole(settings: Any, train_in: Callable[[Path, Any, Accelerator], None], *, what: str) -> None:
+    """A training of something small in the folder that its settings name, which nobody else may write to meanwhile.
+
+    ``ValueError`` for settings that cannot be, before anything is made.
+    """
+    read_pace(settings)
+    folder = Path(settings["out"])
+    accelerator = make_accelerator(precision=settings["precision"], folder=folder, trackers=settings["trackers"])
+    if in_pieces(accelerator):
+        raise ValueError(f"a {what} is too small for FSDP to pay: train it by configs/accelerate/ddp.yaml")
+    if settings["batch_size"] % settings["accumulate"]:
+        raise ValueError(f"a batch of {settings['batch_size']} cannot be accumulated in {settings['accumulate']} equal parts")
+    with claimed(folder, accelerator):
+        train_in(folder, settings, accelerator)
 
 
 def describe_step(accelerator: Accelerator, optimizer: torch.optim.Optimizer, *, rows: int, what: str, accumulate: int) -> str:
