@@ -125,17 +125,22 @@ def test_what_was_collected_is_given_out_once_and_only_where_it_is_needed():
     assert list(keeps.state_dict()) == ["weight", "bias"] and helps.state is None and keeps.state is None
 
 
-def test_a_tokenizer_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("what", "module", "config"),
+    [("tokenizer", "tokenizer_train.train", "tokenizer_train"), ("finder", "tokenhmr.train_finder", "train_finder")],
+    ids=["tokenizer", "finder"],
+)
+def test_what_is_small_is_refused(what, module, config, tmp_path):
     program = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
-        "from tests import sharded_train; from tokenizer_train import train as entry; "
-        "from tokenhmr.entry import run_hydra; entry.make_accelerator = sharded_train.in_pieces; "
-        "run_hydra(entry.train, 'tokenizer_train')"
+        f"from tests import sharded_train; import {module} as entry; from tokenhmr.training import course; "
+        "from tokenhmr.entry import run_hydra; course.make_accelerator = sharded_train.in_pieces; "
+        f"run_hydra(entry.train, '{config}')"
     )
     process = start(tmp_path, sys.executable, "-c", program, f"out={tmp_path / 'run'}")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2
     assert (
         err
-        == "error: a tokenizer is too small for FSDP to pay: train it by configs/accelerate/ddp.yaml (debug=true shows where)\n"
+        == f"error: a {what} is too small for FSDP to pay: train it by configs/accelerate/ddp.yaml (debug=true shows where)\n"
     )
