@@ -52,12 +52,12 @@ def test_more_passes_never_lose_more_of_a_pose_and_of_real_ones_much_less():
     tokenizer, rotations = PoseTokenizer(**SMALL).eval(), poses(20).view(4, 5, 21, 3, 3)
     losses = [lost(tokenizer, rotations, passes) for passes in (1, 2, 3, 6)]
     assert all((less <= more).all() for more, less in itertools.pairwise(losses))
-    alone = torch.stack([tokenizer.encode(pose, passes=3) for pose in rotations.flatten(end_dim=1)])
-    assert (alone.view(4, 5, -1) == tokenizer.encode(rotations, passes=3)).float().mean() > 0.99  # but for rounding
+    alone = torch.stack([tokenizer.encode(pose, passes=3) for pose in rotations[0]])
+    assert (alone == tokenizer.encode(rotations, passes=3)[0]).float().mean() > 0.99  # but for rounding
     with pytest.raises(ValueError, match="1 pass or more, not in 0"):
         tokenizer.encode(rotations, passes=0)
     packaged = load_tokenizer().eval()
-    authored = axis_angle_to_matrix(torch.from_numpy(sample(60, np.random.default_rng(0))))
+    authored = axis_angle_to_matrix(torch.from_numpy(sample(24, np.random.default_rng(0))))
     assert lost(packaged, authored, 3).mean() < 0.8 * lost(packaged, authored, 1).mean()
 
 
