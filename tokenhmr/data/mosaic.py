@@ -26,6 +26,7 @@ from tokenhmr.data.shards import Piece, tar_samples
 from tokenhmr.data.sources import find_shards
 from tokenhmr.structs import SceneBatch, normalise
 
+# Chosen by eye on sheets, so that people are of all sizes and sheets are mostly picture.
 _SIZES = (0.18, 1.15)  # of the person whom a picture is about, in sides of the part of the sheet that it gets
 _ZOOM = (0.7, 2.6)  # of pictures; with less they would not fill the sheet
 _ASIDE = 0.8  # how far from the person the middle of the view may lie, of half of it
@@ -46,7 +47,7 @@ class Sheet(NamedTuple):
     """What a finder is shown, and who is on it."""
 
     pixels: UInt8[np.ndarray, "256 256 3"]  # RGB
-    people: Float64[np.ndarray, "person 5"]
+    people: Float64[np.ndarray, "person 5"]  # as of a ``Whole``, in pixels of the sheet
 
 
 def read_wholes(patterns: str | Sequence[str], *, root: Path, skip: Skip) -> list[Whole]:
@@ -115,7 +116,7 @@ def _seen(
 
 
 def _recolour(pixels: UInt8[np.ndarray, "256 256 3"], generator: np.random.Generator) -> UInt8[np.ndarray, "256 256 3"]:
-    """Other light, another white, less contrast, grey, noise: each by chance."""
+    """Other light, another white, less contrast, grey, noise: each by chance, as far as people are still seen (by eye)."""
     image = pixels.astype(np.float32)
     image *= generator.uniform(0.75, 1.3, size=3 if generator.random() < 0.5 else 1).astype(np.float32)
     if generator.random() < 0.3:

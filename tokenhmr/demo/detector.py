@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64, UInt8
 
-from tokenhmr.models.finder import MULTIPLE, PersonFinder, read_people
+from tokenhmr.models.finder import MULTIPLE, TWICE, PersonFinder, read_people
 from tokenhmr.rectangles import overlap, suppress
 from tokenhmr.structs import normalise
 
@@ -86,15 +86,12 @@ class OwnDetector:
         # What is left of a box is at least a pixel of the picture.
         good = np.flatnonzero((scores > self.threshold) & (boxes[:, 2:] - boxes[:, :2] > 1).all(axis=1))
         boxes, scores = boxes[good], scores[good]
-        kept = suppress(boxes, scores, union=0.5, inside=0.85)
+        kept = suppress(boxes, scores, **TWICE)
         return Boxes(xyxy=boxes[kept], scores=scores[kept], source="own") if kept else nobody()
 
     def _look(self, image: UInt8[np.ndarray, "height width 3"], longest: int) -> Float64[np.ndarray, "person 5"]:
         """People, in pixels of the picture, and scores."""
-        height, width = image.shape[:2]
-        zoom = longest / max(height, width)
-        size = max(1, round(width * zoom)), max(1, round(height * zoom))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
+        small = _resized(image, longest)
         # Black where the picture ends, as in training.
         below, beside = (-side % MULTIPLE for side in small.shape[:2])
         padded = cv2.copyMakeBorder(small, 0, below, 0, beside, cv2.BORDER_CONSTANT)
@@ -102,8 +99,16 @@ class OwnDetector:
         with torch.inference_mode():
             found = self.finder(normalise(torch.from_numpy(padded).permute(2, 0, 1).to(device))[None])
         (people,) = read_people(found, threshold=min(0.05, self.threshold))
-        people[:, :4] *= np.tile([width / size[0], height / size[1]], 2)
+        people[:, :4] *= np.tile([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]], 2)
         return people
+
+
+def _resized(image: UInt8[np.ndarray, "height width 3"], longest: int) -> UInt8[np.ndarray, "_ _ 3"]:
+    """The picture with so many pixels on its longer side."""
+    height, width = image.shape[:2]
+    zoom = longest / max(height, width)
+    size = max(1, round(width * zoom)), max(1, round(height * zoom))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
 
 
 def _said(box: Float64[np.ndarray, "5"], look: Float64[np.ndarray, "person 5"], same: float) -> float:
@@ -137,11 +142,9 @@ class HogDetector:
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Boxes:
         """People in an RGB picture, the surest first."""
         height, width = image.shape[:2]
-        zoom = self.longest / max(height, width)
-        size = max(1, round(width * zoom)), max(1, round(height * zoom))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
+        zoom, small = self.longest / max(height, width), _resized(image, self.longest)
         # The window wants room around a person: without a margin, whoever fills the frame is never seen.
-        margin = max(self.WINDOW[1], max(size) // 5)
+        margin = max(self.WINDOW[1], max(small.shape[:2]) // 5)
         padded = cv2.copyMakeBorder(small, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
         windows, scores = self._agreed_windows(padded)
         boxes = ((self._person_boxes(windows) - margin) / zoom).clip(0, (width, height, width, height))

@@ -22,6 +22,7 @@ from tokenhmr.structs import FoundPeople
 
 CELL = 8  # pixels: side of a cell of the answer
 MULTIPLE = 64  # pixels: of which both sides of a picture are multiples, a cell of the coarsest map
+TWICE = {"union": 0.5, "inside": 0.85}  # overlaps from which on two boxes are of one person: rectangles.suppress; by eye
 _BLOCKS = (1, 1, 1)  # residual convolutions of the stem at cells of 4, 8 and 16 pixels
 _FINE = 4  # layers of the stem until cells of 8 pixels
 _START = (-4.6, 1.0, 1.6, 1.0, 1.6)  # nobody is there (one cell in a hundred); who is, is ten cells tall
@@ -96,6 +97,6 @@ def read_people(found: FoundPeople, *, threshold: float) -> list[Float64[np.ndar
         x, y = (j + 0.5) * found.cell, (i + 0.5) * found.cell
         boxes = torch.stack([x - left, y - top, x + right, y + bottom], dim=1).cpu().numpy().astype(np.float64)
         scores = score[row, i, j].double().cpu().numpy()
-        kept = suppress(boxes, scores, union=0.5, inside=0.85)
+        kept = suppress(boxes, scores, **TWICE)
         people.append(np.concatenate([boxes, scores[:, None]], axis=1)[kept])
     return people
