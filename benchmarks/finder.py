@@ -9,7 +9,6 @@ photographs. ``--sheet`` draws what the packaged detector said: right boxes gree
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 from card.page import table, write_results
 
-from tokenhmr.data.mosaic import read_wholes, whole_batches
+from tokenhmr.data.mosaic import WarnOnce, read_wholes, whole_batches
 from tokenhmr.demo.boxes import read_boxes
 from tokenhmr.demo.detector import Boxes, Detector, FullPicture, HogDetector, OwnDetector
 from tokenhmr.demo.detectors import THRESHOLD
@@ -143,8 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found: dict[str, Any] = {"photographs": len(paths), "rows": on_photographs(paths, every)}
     blocks = {"photographs": photo_table(found["rows"])}
     if given.data is not None:
-        wholes = read_wholes("synthetic-test-*.tar", root=given.data, skip=logging.warning)
-        scores = scores_of(tally_of(load_finder(given.weights), whole_batches(wholes, batch_size=16)))
+        skip = WarnOnce()
+        wholes = read_wholes("synthetic-test-*.tar", root=given.data, skip=skip)
+        scores = scores_of(tally_of(load_finder(given.weights), whole_batches(wholes, batch_size=16, skip=skip)))
         found["synthetic"] = {"pictures": len(wholes)} | scores
         blocks["synthetic"] = synthetic_table(len(wholes), scores)
     if given.sheet is not None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.finder_tools import small, write_wholes
-from tokenhmr.data.mosaic import SheetBatches, Whole, read_wholes, sheet, whole_batches
+from tokenhmr.data.mosaic import SheetBatches, WarnOnce, Whole, read_wholes, sheet, whole_batches
 from tokenhmr.evaluation.finding import Tally, average_precision, found_and_wrong, match, scores_of, tally_of
 from tokenhmr.losses.finding import FindingObjective
 from tokenhmr.models.finder import PersonFinder, read_people, take_stem
@@ -50,7 +50,7 @@ def test_labels_of_a_sheet_lie_around_its_people(wholes, monkeypatch):
     monkeypatch.setattr("tokenhmr.data.mosaic._recolour", lambda pixels, _: pixels)
     ones = [whole for whole in wholes if len(whole.people) == 1]
     for seed in range(40):
-        drawn = sheet(ones, np.random.default_rng(seed))
+        drawn = sheet(ones, np.random.default_rng(seed), skip=no_skip)
         red = (drawn.pixels[..., 0] > 200) & (drawn.pixels[..., 1] < 60)
         covered = np.zeros_like(red)
         for left, top, right, bottom, share in drawn.people:
@@ -63,7 +63,7 @@ def test_labels_of_a_sheet_lie_around_its_people(wholes, monkeypatch):
 
 def test_what_a_step_sees_depends_on_seed_and_step_alone(wholes):
     def steps(count, **settings):
-        return list(itertools.islice(SheetBatches(wholes=wholes, batch_size=4, seed=5, **settings), count))
+        return list(itertools.islice(SheetBatches(wholes=wholes, batch_size=4, seed=5, skip=no_skip, **settings), count))
 
     straight = steps(3)
     for number, batch in enumerate(steps(2, start=1, workers=2), start=1):
@@ -71,7 +71,7 @@ def test_what_a_step_sees_depends_on_seed_and_step_alone(wholes):
     halves = [steps(1, rank=rank, world=2)[0] for rank in (0, 1)]
     assert torch.equal(torch.cat([half.image for half in halves]), straight[0].image)
     with pytest.raises(ValueError, match="cannot be shared equally by 3"):
-        SheetBatches(wholes=wholes, batch_size=4, seed=0, world=3)
+        SheetBatches(wholes=wholes, batch_size=4, seed=0, skip=no_skip, world=3)
 
 
 def test_shards_that_do_not_say_who_is_in_the_picture_are_refused(tmp_path):
@@ -87,8 +87,41 @@ def test_shards_that_do_not_say_who_is_in_the_picture_are_refused(tmp_path):
         read_wholes("b.tar", root=tmp_path, skip=no_skip)
 
 
+def damaged(source, target, harm):
+    """A copy of a tar whose files went through ``harm(name, bytes)``."""
+    with tarfile.open(source) as whole, tarfile.open(target, "w") as tar:
+        for member in whole:
+            data = harm(member.name, whole.extractfile(member).read())
+            info = tarfile.TarInfo(member.name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def test_what_cannot_be_read_is_named_once_and_others_take_its_place(tmp_path, caplog):
+    write_wholes(tmp_path / "a.tar", 6)
+    harms = {
+        "a-0000.json": b"{", "a-0001.json": b"[1]", "a-0002.json": b'{"image_size": [320, 320], "people": [[1, 2]]}',
+        "a-0003.png": b"\x89PNG\r\n\x1a\n and no more",
+    }  # fmt: skip
+    damaged(tmp_path / "a.tar", tmp_path / "b.tar", lambda name, data: harms.get(name, data))
+    skip = WarnOnce()
+    wholes = read_wholes("b.tar", root=tmp_path, skip=skip)
+    assert [whole.name for whole in wholes] == ["b.tar/a-0003", "b.tar/a-0004", "b.tar/a-0005"]
+    for step in range(6):
+        batch = SheetBatches(wholes=wholes, batch_size=4, seed=5, skip=skip).batch(step)
+        assert batch.image.isfinite().all() and (batch.sight > 0).any(dim=1).all()
+    (measured,) = whole_batches(wholes, batch_size=8, skip=skip)
+    assert measured.key == ("b.tar/a-0004", "b.tar/a-0005") and (measured.sight > 0).sum(dim=1).tolist() == [1, 2]
+    said = [record.message.split(": ")[0] for record in caplog.records]
+    assert said == [f"skipped b.tar/a-{number:04d}" for number in range(4)]
+
+    damaged(tmp_path / "a.tar", tmp_path / "c.tar", lambda name, data: data if name.endswith("json") else data[:100])
+    with pytest.raises(ValueError, match="50 pictures in a row cannot be read, the last one being c"):
+        sheet(read_wholes("c.tar", root=tmp_path, skip=no_skip), np.random.default_rng(0), skip=skip)
+
+
 def test_people_are_read_back_from_a_true_answer(wholes):
-    batch = SheetBatches(wholes=wholes, batch_size=8, seed=1).batch(0)
+    batch = SheetBatches(wholes=wholes, batch_size=8, seed=1, skip=no_skip).batch(0)
     answer, wanted = truth(batch)
     told = 0
     for row, people in enumerate(read_people(answer, threshold=0.5)):
@@ -216,7 +249,7 @@ def test_each_person_is_found_once_and_precision_is_averaged_as_in_the_books():
 
 
 def test_a_true_answer_has_the_best_scores(wholes):
-    batches = list(whole_batches(wholes, batch_size=4))
+    batches = list(whole_batches(wholes, batch_size=4, skip=no_skip))
     assert [len(batch.image) for batch in batches] == [4, 2]
     answers = iter([truth(batch, rows=40, columns=40)[0] for batch in batches])
     model = torch.nn.Identity()

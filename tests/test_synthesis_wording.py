@@ -1,4 +1,4 @@
-"""Poses said anew in tokens: new, within limits, inside the prior, and only where they were asked for."""
+"""New poses out of captured ones: said anew in tokens, or with the limbs of others; and only where they were asked for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from tokenhmr.body.key_poses import joint_limits, sample
 from tokenhmr.models.pretrained import load_tokenizer
 from tokenhmr.rotations import axis_angle_to_matrix, geodesic_angle, matrix_to_axis_angle
+from tokenhmr.skeleton import BODY_JOINTS, flip_permutation, subset
 from tokenhmr.synthesis.__main__ import main
 from tokenhmr.synthesis.poses import read_poses
 from tokenhmr.synthesis.wording import RESTORED, reword
@@ -22,6 +23,14 @@ def bodies():
     tokenizer = load_tokenizer()
     drawn = axis_angle_to_matrix(torch.from_numpy(sample(80, np.random.default_rng(0))))
     return matrix_to_axis_angle(tokenizer.decode(tokenizer.encode(drawn)).detach()).numpy()
+
+
+def motion_of(bodies, folder):
+    """One clip of these 80 poses, read as motion capture is."""
+    motion = np.zeros((80, 156), dtype=np.float32)
+    motion[:, 3:66] = bodies.reshape(80, 63)
+    np.savez(folder / "CMU_10_01.npz", poses=motion, trans=np.zeros((80, 3)))
+    return read_poses(folder)
 
 
 def moved(one, other):
@@ -58,10 +67,7 @@ def test_poses_beyond_the_prior_are_refused(bodies):
 
 
 def test_a_share_of_the_varied_is_said_anew_and_no_other_draw_changes(bodies, tmp_path):
-    motion = np.zeros((80, 156), dtype=np.float32)
-    motion[:, 3:66] = bodies.reshape(80, 63)
-    np.savez(tmp_path / "CMU_10_01.npz", poses=motion, trans=np.zeros((80, 3)))
-    poses = read_poses(tmp_path)
+    poses = motion_of(bodies, tmp_path)
     plain, said, held_out, as_captured = (
         poses.sample(300, np.random.default_rng(4), vary=vary, token_share=share)
         for vary, share in ((True, 0.0), (True, 0.3), (False, 0.3), (False, 0.0))
@@ -71,7 +77,41 @@ def test_a_share_of_the_varied_is_said_anew_and_no_other_draw_changes(bodies, tm
     assert 0.1 < np.mean([source.endswith("~tokens") for source in said.source]) <= 0.35
 
 
-@pytest.mark.parametrize("wrong", [["--token-share", "0.9"], ["--token-share", "-0.1"], ["--key-pose-share", "1.5"]])
+def test_limbs_come_from_other_frames_whole_and_trunks_stay(bodies, tmp_path):
+    poses = motion_of(bodies, tmp_path)
+    frames = poses.body.copy()
+    own, lent = frames[:40].copy(), frames[:40].copy()
+    chosen = np.arange(40) % 2 == 0
+    poses._lend_limbs(lent, chosen, np.random.default_rng(3))
+    assert np.array_equal(poses.body, frames)  # what lenders gave they kept
+    assert np.array_equal(lent[~chosen], own[~chosen])
+
+    trunk = subset(("spine1", "spine2", "spine3", "neck", "head"), BODY_JOINTS)
+    assert np.array_equal(lent[:, list(trunk)], own[:, list(trunk)])
+    anybody = np.concatenate([frames, frames[:, list(flip_permutation(BODY_JOINTS))] * np.array([1, -1, -1], dtype=np.float32)])
+    for parts in (("collar", "shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "foot")):
+        for side in ("left", "right"):
+            limb = list(subset(tuple(f"{side}_{part}" for part in parts), BODY_JOINTS))
+            apart = np.abs(lent[chosen][:, None, limb] - anybody[None][:, :, limb]).max(axis=(2, 3))
+            assert apart.min(axis=1).max() == 0  # each limb is one that was captured, all its joints from one frame
+            assert (apart.argmin(axis=1) != np.arange(40)[chosen]).mean() > 0.8
+
+
+def test_without_limbs_to_lend_no_draw_changes(bodies, tmp_path):
+    poses = motion_of(bodies, tmp_path)
+    plain, none, some, held_out = (
+        poses.sample(60, np.random.default_rng(4), vary=vary, **share)
+        for vary, share in ((True, {}), (True, {"limb_share": 0.0}), (True, {"limb_share": 0.5}), (False, {"limb_share": 0.5}))
+    )
+    captured = poses.sample(60, np.random.default_rng(4), vary=False)
+    assert np.array_equal(plain.body, none.body) and np.array_equal(held_out.body, captured.body)
+    assert not np.array_equal(plain.body, some.body)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--token-share", "0.9"], ["--token-share", "-0.1"], ["--key-pose-share", "1.5"], ["--limb-share", "1.01"]],
+)
 def test_the_command_refuses_shares_that_are_none(tmp_path, capsys, wrong):
     assert main(["--out", str(tmp_path / "out"), "--count", "4", "--workers", "0", *wrong]) == 2
     said = capsys.readouterr().err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from accelerate.utils import gather_object
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from tokenhmr.data.mosaic import SheetBatches, Whole, read_wholes, whole_batches
+from tokenhmr.data.mosaic import SheetBatches, WarnOnce, Whole, read_wholes, whole_batches
+from tokenhmr.data.scene import Skip
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.finding import scores_of, tally_of
 from tokenhmr.models.finder import PersonFinder, take_stem
@@ -25,10 +25,8 @@ from tokenhmr.training.course import describe_step, follow, make_checkpoints, re
 from tokenhmr.training.run import Run, weights_agree
 from tokenhmr.training.start import hold_still
 
-log = logging.getLogger(__name__)
 
-
-def find_wholes(config: DictConfig, folder: Path, accelerator: Accelerator) -> tuple[list[Whole], list[Whole]]:
+def find_wholes(config: DictConfig, folder: Path, accelerator: Accelerator, skip: Skip) -> tuple[list[Whole], list[Whole]]:
     """Pictures to learn from and to measure on; without a data path they are drawn first, by the main process."""
     root = folder / "pictures" if config.data is None else Path(config.data)
     if config.data is None:
@@ -39,10 +37,6 @@ def find_wholes(config: DictConfig, folder: Path, accelerator: Accelerator) -> t
             for split in ("train", "test"):
                 synthesize(root, count=config.synthetic[split], seed=config.seed, split=split, motion=None, force=True)
         accelerator.wait_for_everyone()
-
-    def skip(what: str, why: str) -> None:
-        log.warning("skipped %s: %s", what, why)
-
     return read_wholes(config.train, root=root, skip=skip), read_wholes(config.held_out, root=root, skip=skip)
 
 
@@ -72,7 +66,8 @@ def train(config: DictConfig) -> None:
 def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None:
     """The training itself, in a folder that nobody else writes to."""
     torch.manual_seed(config.seed)
-    wholes, held_out = find_wholes(config, folder, accelerator)
+    skip = WarnOnce()
+    wholes, held_out = find_wholes(config, folder, accelerator, skip)
     model = build(config)
     objective = instantiate(config.loss)
     optimizer = instantiate(config.optimizer)(model)
@@ -97,14 +92,13 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
     place = {"rank": accelerator.process_index, "world": accelerator.num_processes}
     batches = SheetBatches(
         wholes=wholes, batch_size=config.batch_size // config.accumulate, seed=config.seed, start=start * config.accumulate,
-        workers=config.workers, **place,
+        workers=config.workers, skip=skip, **place,
     )  # fmt: skip
 
     def measured(finder: torch.nn.Module) -> dict[str, float]:
         mine = held_out[place["rank"] :: place["world"]]
-        tallies = gather_object(
-            [tally_of(finder, whole_batches(mine, batch_size=config.batch_size), device=accelerator.device)]
-        )
+        shown = whole_batches(mine, batch_size=config.batch_size, skip=skip)
+        tallies = gather_object([tally_of(finder, shown, device=accelerator.device)])
         return scores_of(sum(tallies[1:], tallies[0]))
 
     with Run(

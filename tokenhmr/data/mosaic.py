@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from tokenhmr.data.shards import Piece, tar_samples
 from tokenhmr.data.sources import find_shards
 from tokenhmr.structs import SceneBatch, normalise
 
+log = logging.getLogger(__name__)
+
 # Chosen by eye on sheets, so that people are of all sizes and sheets are mostly picture.
 _SIZES = (0.18, 1.15)  # of the person whom a picture is about, in sides of the part of the sheet that it gets
 _ZOOM = (0.7, 2.6)  # of pictures; with less they would not fill the sheet
@@ -33,6 +36,7 @@ _ASIDE = 0.8  # how far from the person the middle of the view may lie, of half 
 _ELSEWHERE = 0.06  # share of views that lie anywhere
 _FOUR = 0.35  # share of sheets that are mosaics
 _MEETING = (89, 166)  # where their pictures meet, pixels
+_TRIES = 50  # pictures that may be damaged one after the other
 
 
 class Whole(NamedTuple):
@@ -41,6 +45,11 @@ class Whole(NamedTuple):
     picture: Piece
     size: tuple[int, int]  # width, height
     people: Float64[np.ndarray, "person 5"]  # left, top, right, bottom in pixels; share in sight. The first is whom it is about
+    name: str  # shard and key, for messages
+
+    def pixels(self) -> UInt8[np.ndarray, "height width 3"]:
+        """RGB; a ``ValueError`` says why the picture cannot be read."""
+        return decode_picture(self.picture.read(), self.size)
 
 
 class Sheet(NamedTuple):
@@ -50,22 +59,45 @@ class Sheet(NamedTuple):
     people: Float64[np.ndarray, "person 5"]  # as of a ``Whole``, in pixels of the sheet
 
 
+class WarnOnce:
+    """Names what is skipped in a warning, once however often it comes round."""
+
+    def __init__(self) -> None:
+        self._named: set[str] = set()
+
+    def __call__(self, what: str, why: str) -> None:
+        """What, and why."""
+        if what not in self._named:
+            self._named.add(what)
+            log.warning("skipped %s: %s", what, why)
+
+
 def read_wholes(patterns: str | Sequence[str], *, root: Path, skip: Skip) -> list[Whole]:
-    """Every picture of our own shards whose row says who is in it (``people``); of others a ``ValueError``."""
+    """Every picture of our own shards whose row says who is in it (``people``); of others a ``ValueError``.
+
+    Rows that cannot be read are skipped. Pictures are not looked at yet.
+    """
     wholes = []
     for shard in find_shards(patterns, root=root):
         for sample in tar_samples(str(shard), Asked(name="people", skip=skip), needs="json"):
-            picture, row = sample.picture(), json.loads(sample.files["json"].read())
+            try:
+                row = json.loads(sample.files["json"].read())
+                width, height = (int(side) for side in row["image_size"])
+                people = np.array(row.get("people", ()), dtype=np.float64).reshape(-1, 5)
+            except (ValueError, KeyError, TypeError) as reason:
+                skip(sample.name, f"its row cannot be read: {reason!r}")
+                continue
             if "people" not in row:
                 raise ValueError(f"{sample.name} does not say who is in the picture: python -m tokenhmr.synthesis writes it")
+            picture = sample.picture()
             assert picture is not None
-            if row["people"]:
-                wholes.append(Whole(picture, tuple(row["image_size"]), np.array(row["people"], dtype=np.float64)))
+            if len(people):
+                wholes.append(Whole(picture, (width, height), people, sample.name))
     return wholes
 
 
-def sheet(wholes: Sequence[Whole], generator: np.random.Generator) -> Sheet:
-    """One sheet by chance."""
+def sheet(wholes: Sequence[Whole], generator: np.random.Generator, *, skip: Skip) -> Sheet:
+    """One sheet by chance. In place of pictures that cannot be read come others; a ``ValueError`` where none can."""
     if generator.random() >= _FOUR:
         parts = [(0, 0, CROP_SIDE, CROP_SIDE)]
     else:
@@ -73,12 +105,25 @@ def sheet(wholes: Sequence[Whole], generator: np.random.Generator) -> Sheet:
         parts = [(0, 0, x, y), (x, 0, CROP_SIDE, y), (0, y, x, CROP_SIDE), (x, y, CROP_SIDE, CROP_SIDE)]
     pixels, people = np.zeros((CROP_SIDE, CROP_SIDE, 3), dtype=np.uint8), []
     for left, top, right, bottom in parts:
-        whole = wholes[int(generator.integers(len(wholes)))]
+        whole, stored = _any(wholes, generator, skip)
         matrix = _view(whole, (left, top, right, bottom), generator)
-        shown = crop(decode_picture(whole.picture.read(), whole.size), matrix)
+        shown = crop(stored, matrix)
         pixels[top:bottom, left:right] = shown[top:bottom, left:right]
         people.append(_seen(whole.people, matrix, (left, top, right, bottom)))
     return Sheet(_recolour(pixels, generator), np.concatenate(people))
+
+
+def _any(
+    wholes: Sequence[Whole], generator: np.random.Generator, skip: Skip
+) -> tuple[Whole, UInt8[np.ndarray, "height width 3"]]:
+    """A picture that can be read, and what it shows."""
+    for _ in range(_TRIES):
+        whole = wholes[int(generator.integers(len(wholes)))]
+        try:
+            return whole, whole.pixels()
+        except ValueError as reason:
+            skip(whole.name, str(reason))
+    raise ValueError(f"{_TRIES} pictures in a row cannot be read, the last one being {whole.name}")
 
 
 def _view(whole: Whole, part: tuple[int, int, int, int], generator: np.random.Generator) -> Float64[np.ndarray, "2 3"]:
@@ -128,12 +173,18 @@ def _recolour(pixels: UInt8[np.ndarray, "256 256 3"], generator: np.random.Gener
     return image.clip(0, 255).astype(np.uint8)
 
 
-def whole_batches(wholes: Sequence[Whole], *, batch_size: int) -> Iterator[SceneBatch]:
-    """Pictures as they are, once each; pictures of a batch are of one size, both sides of which a finder can read."""
+def whole_batches(wholes: Sequence[Whole], *, batch_size: int, skip: Skip) -> Iterator[SceneBatch]:
+    """Pictures as they are, once each, but what cannot be read; those of a batch are of one size, which a finder can read."""
     for first in range(0, len(wholes), batch_size):
+        read: dict[str, UInt8[np.ndarray, "height width 3"]] = {}
         some = wholes[first : first + batch_size]
-        pixels = [decode_picture(whole.picture.read(), whole.size) for whole in some]
-        yield _batch(pixels, [whole.people for whole in some], tuple(f"picture {first + row}" for row in range(len(some))))
+        for whole in some:
+            try:
+                read[whole.name] = whole.pixels()
+            except ValueError as reason:
+                skip(whole.name, str(reason))
+        if read:
+            yield _batch(list(read.values()), [whole.people for whole in some if whole.name in read], tuple(read))
 
 
 @final
@@ -146,6 +197,7 @@ class SheetBatches:
         wholes: Sequence[Whole],
         batch_size: int,
         seed: int,
+        skip: Skip,
         start: int = 0,
         workers: int = 0,
         rank: int = 0,
@@ -155,7 +207,7 @@ class SheetBatches:
             raise ValueError(f"a batch of {batch_size} cannot be shared equally by {world} processes")
         if not wholes:
             raise ValueError("there is no picture with anybody in it")
-        self.wholes, self.seed, self.start, self.workers = wholes, seed, start, workers
+        self.wholes, self.seed, self.skip, self.start, self.workers = wholes, seed, skip, start, workers
         self.rows = range(rank * batch_size // world, (rank + 1) * batch_size // world)
 
     def __iter__(self) -> Iterator[SceneBatch]:
@@ -168,7 +220,7 @@ class SheetBatches:
 
     def batch(self, step: int) -> SceneBatch:
         """The batch of a step."""
-        sheets = [sheet(self.wholes, np.random.default_rng((self.seed, step, row))) for row in self.rows]
+        sheets = [sheet(self.wholes, np.random.default_rng((self.seed, step, row)), skip=self.skip) for row in self.rows]
         key = tuple(f"sheet {step}-{row}" for row in self.rows)
         return _batch([one.pixels for one in sheets], [one.people for one in sheets], key)
 

@@ -54,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
         help="people of --motion in the train split whose pose is said anew in the packaged tokenizer's words, "
         "within limits and prior (default: %(default)s)",
     )
+    add(
+        "--limb-share",
+        type=float,
+        default=0.0,
+        help="people of --motion in the train split whose arms and legs each come from another frame (default: %(default)s)",
+    )
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes; 0 works in this one (default: one for each core)")
     add("--per-shard", type=int, default=1000, help="pictures in a tar (default: %(default)s)")
     add("--pseudo", action="store_true", help="spoil the labels as fitted pseudo-labels are, and mark them as not trusted")
@@ -88,6 +94,7 @@ def _run(options: argparse.Namespace) -> int:
             per_shard=options.per_shard,
             key_pose_share=options.key_pose_share,
             token_share=options.token_share,
+            limb_share=options.limb_share,
             force=options.force,
             progress=lambda done: progress.update(task, completed=done),
         )

@@ -42,6 +42,7 @@ class Order:
     key_pose_share: float  # of the training pictures with motion, how many show key poses all the same
     look: str = "first"  # of looks.LOOKS
     token_share: float = 0.0  # of the training people with motion, how many have poses said anew in tokens
+    limb_share: float = 0.0  # of the training people with motion, how many have each arm and leg from another frame
 
 
 class Sample(NamedTuple):
@@ -167,7 +168,9 @@ def _poses(order: Order, generator: np.random.Generator) -> Poses:
     if order.motion is None:
         return authored
     training = order.split == "train"
-    captured = _motion(order.motion / order.split).sample(CHUNK, generator, vary=training, token_share=order.token_share)
+    captured = _motion(order.motion / order.split).sample(
+        CHUNK, generator, vary=training, token_share=order.token_share, limb_share=order.limb_share
+    )
     if not training:
         return captured
     chosen = generator.random(CHUNK) < order.key_pose_share

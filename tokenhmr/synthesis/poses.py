@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import roma
 import torch
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from tokenhmr.body import key_poses
 from tokenhmr.data.mocap import read_clip, subject_of
@@ -31,6 +31,12 @@ _UPPER = np.array(
          "left_elbow", "right_elbow", "left_wrist", "right_wrist"), BODY_JOINTS,
     )
 )  # fmt: skip
+# What may come from somebody else, each part by itself; the trunk, neck and head stay.
+_LIMBS = tuple(
+    np.array(subset(tuple(f"{side}_{part}" for part in parts), BODY_JOINTS))
+    for side in ("left", "right")
+    for parts in (("collar", "shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "foot"))
+)
 # Degrees of the perturbation: what CMU's markers do not see (collars, head) is moved most.
 _LOOSE = {"left_collar": 7.0, "right_collar": 7.0, "neck": 9.0, "head": 11.0, "left_wrist": 12.0, "right_wrist": 12.0}
 _SPREAD = np.radians([_LOOSE.get(name, 4.0) for name in BODY_JOINTS]).astype(np.float32)[:, None]
@@ -60,10 +66,13 @@ class MotionPoses:
     subjects: tuple[str, ...]  # one for each clip
     share: Float64[np.ndarray, " clip"]  # how often a clip is drawn
 
-    def sample(self, count: int, generator: np.random.Generator, *, vary: bool, token_share: float = 0.0) -> Poses:
+    def sample(
+        self, count: int, generator: np.random.Generator, *, vary: bool, token_share: float = 0.0, limb_share: float = 0.0
+    ) -> Poses:
         """Frames, half of them mirrored. ``vary`` lends every fifth body another's upper half, raises shoulders with arms,
         now and then in a shrug, and perturbs joints, but none beyond its limits if it was within. ``token_share`` of the
-        varied bodies are first said anew in the tokenizer's words (``wording``); their source ends in ``~tokens``."""
+        varied bodies are first said anew in the tokenizer's words (``wording``); their source ends in ``~tokens``.
+        ``limb_share`` of the varied have each arm and leg from another frame."""
         frame = self._frames(count, generator)
         body, root = self.body[frame], self.root[frame]
         other = self._frames(count, generator)
@@ -75,6 +84,8 @@ class MotionPoses:
             body[chosen], said_anew[chosen] = reword(body[chosen], self.body[other[chosen]], generator)
         if vary:
             body[np.ix_(exchanged, _UPPER)] = self.body[other[exchanged]][:, _UPPER]
+            if limb_share:
+                self._lend_limbs(body, generator.random(count) < limb_share, generator)
             body = lift_shoulders(body, *_girdles(count, generator))
             low, high = key_poses.joint_limits()
             body = np.clip(body + noise, np.minimum(low, body), np.maximum(high, body))
@@ -87,6 +98,16 @@ class MotionPoses:
             for f, new in zip(frame, said_anew.tolist(), strict=True)
         )
         return Poses(body=body, root=root, source=source)
+
+    def _lend_limbs(
+        self, body: Float32[np.ndarray, "person 21 3"], chosen: Bool[np.ndarray, " person"], generator: np.random.Generator
+    ) -> None:
+        """Every arm and leg of the chosen from a frame of its own, half of them from the other side of a body."""
+        for limb in _LIMBS:
+            lender = self.body[self._frames(len(body), generator)]
+            turned = generator.random(len(body)) < 0.5
+            lender[turned] = lender[turned][:, _SWAPPED] * _MIRROR
+            body[np.ix_(chosen, limb)] = lender[np.ix_(chosen, limb)]
 
     def _frames(self, count: int, generator: np.random.Generator) -> Int64[np.ndarray, " count"]:
         clip = generator.choice(len(self.share), size=count, p=self.share)

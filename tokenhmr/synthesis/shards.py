@@ -36,6 +36,7 @@ def synthesize(
     per_shard: int = 1000,
     key_pose_share: float = 0.2,
     token_share: float = 0.15,
+    limb_share: float = 0.0,
     look: str = "first",
     force: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -56,6 +57,7 @@ def synthesize(
         key_pose_share=key_pose_share,
         look=look,
         token_share=token_share,
+        limb_share=limb_share,
     )
     _check(order, count=count, workers=workers, per_shard=per_shard)
     kind = "-pseudo" * pseudo + "-second" * (look == "second")
@@ -84,6 +86,7 @@ def draw_joints(
     per_shard: int = 1000,
     key_pose_share: float = 0.2,
     token_share: float = 0.15,
+    limb_share: float = 0.0,
     force: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> list[Path]:
@@ -91,7 +94,15 @@ def draw_joints(
 
     They are the people of the pictures of the same seed. ``per_shard`` is rounded up to whole chunks.
     """
-    order = Order(seed=seed, split=split, motion=motion, pseudo=False, key_pose_share=key_pose_share, token_share=token_share)
+    order = Order(
+        seed=seed,
+        split=split,
+        motion=motion,
+        pseudo=False,
+        key_pose_share=key_pose_share,
+        token_share=token_share,
+        limb_share=limb_share,
+    )
     _check(order, count=count, workers=workers, per_shard=per_shard)
     _clear(out, f"synthetic-joints-{split}-*.npz", force=force)
     chunks = _made(make_joints, order, count, workers)
@@ -126,7 +137,11 @@ def _check(order: Order, *, count: int, workers: int, per_shard: int) -> None:
             f"count {count} and pictures per shard {per_shard} must be 1 or more, "
             f"workers {workers} and seed {order.seed} 0 or more"
         )
-    shares = {"key_pose_share": (order.key_pose_share, 1.0), "token_share": (order.token_share, 1 - EXCHANGED)}
+    shares = {
+        "key_pose_share": (order.key_pose_share, 1.0),
+        "token_share": (order.token_share, 1 - EXCHANGED),
+        "limb_share": (order.limb_share, 1.0),
+    }
     for name, (share, most) in shares.items():
         if not 0 <= share <= most:
             raise ValueError(f"{name} is from 0 to {most:g}, not {share:g}")
