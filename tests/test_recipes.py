@@ -7,25 +7,31 @@ import pytest
 import torch
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.errors import MissingConfigException
 from hydra.utils import instantiate
 
 from tests.conftest import ROOT
+from tests.finder_tools import write_wholes
 from tests.pictures import sample_files, write_tar
 from tokenhmr.body import load_body
 from tokenhmr.data.mixtures import read_motion_list
+from tokenhmr.entry import COMMANDS, check_command
 from tokenhmr.losses.thresholds import SUPPLEMENT
 from tokenhmr.models.hmr2 import build_hmr2
 from tokenhmr.models.pretrained import save_pretrained
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.resources import config_folder, data_list_path
 from tokenhmr.train import build, train
+from tokenhmr.train_finder import train as train_finder
 from tokenhmr.training.bodies import read_real_bodies
 from tokenhmr.training.optim import adamw, constant
 from tokenizer_train.train import train as train_tokenizer
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml"))
-TOKENIZERS = [name for name in EXPERIMENTS if name.startswith("tokenizer_")]
-IMAGES = [name for name in EXPERIMENTS if name not in TOKENIZERS]
+ENTRIES = {
+    name: {"tokenizer": "tokenizer_train", "finder": "train_finder"}.get(name.split("_")[0], "train") for name in EXPERIMENTS
+}
+TOKENIZERS, IMAGES = ([name for name in EXPERIMENTS if ENTRIES[name] == entry] for entry in ("tokenizer_train", "train"))
 PUBLIC = ["tokenhmr_release", "tokenhmr_paper", "tokenhmr_bedlam", "hmr2"]
 TRAINABLE = dict.fromkeys(PUBLIC[:3], 681_199_967) | {"hmr2": 672_266_656}
 
@@ -42,9 +48,8 @@ NARROW_TOKENIZER = [
 
 
 def composed(experiment, *overrides):
-    entry = "tokenizer_train" if experiment in TOKENIZERS else "train"
     with initialize_config_dir(version_base="1.3", config_dir=str(config_folder())):
-        return compose(entry, [f"experiment={experiment}", *overrides])
+        return compose(ENTRIES[experiment], [f"experiment={experiment}", *overrides])
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +83,25 @@ def test_an_experiment_opens_with_command_and_expectation(name):
             assert word in comments, word
     page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
     assert f"experiment={name}`" in page or f"experiment={name} data" in page
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_is_for_one_command_and_others_say_so(name):
+    own = ENTRIES[name]
+    assert composed(name).command == own
+    check_command([f"experiment={name}", "steps=1"], own)
+    for other in set(COMMANDS) - {own}:
+        with pytest.raises(ValueError, match=f"experiment={name} is for {COMMANDS[own]}, not for {COMMANDS[other]}"):
+            check_command(["steps=1", f"experiment={name}"], other)
+
+
+@pytest.mark.parametrize("entry", ["train", "tokenizer_train", "train_finder"])
+def test_an_experiment_that_is_not_there_is_refused(entry):
+    check_command(["experiment=synthetic_cmuu"], entry)  # nothing is known of it; composition names those that are there
+    with initialize_config_dir(version_base="1.3", config_dir=str(config_folder())):
+        assert "command" not in compose(entry)
+        with pytest.raises(MissingConfigException, match="Could not find 'experiment/synthetic_cmuu'"):
+            compose(entry, ["experiment=synthetic_cmuu"])
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -174,6 +198,14 @@ def test_a_tokenizer_recipe_trains_one_step_at_reduced_width(name, tmp_path):
     train_tokenizer(composed(name, f"data={tmp_path}", f"out={tmp_path / 'run'}", *NARROW_TOKENIZER))
     assert (tmp_path / "run" / "best" / "model.safetensors").is_file()
     assert ("MOYO" in " ".join(files)) == (name == "tokenizer_released")
+
+
+def test_the_finder_recipe_trains_one_step_at_reduced_width(tmp_path):
+    for split in ("train", "test"):
+        write_wholes(tmp_path / f"synthetic-{split}-0.tar", 4)
+    small = ["model.width=32", "model.head=16", "start_from=null", "freeze=[fine]", "batch_size=4", "steps=1", "workers=0"]
+    train_finder(composed("finder_cmu", f"data={tmp_path}", f"out={tmp_path / 'run'}", *small, "precision='no'", "log_every=1"))
+    assert (tmp_path / "run" / "best" / "model.safetensors").is_file()
 
 
 # ------------------------------------------------------------------------------------------------ their parts

@@ -137,6 +137,6 @@ def test_a_run_says_what_a_step_takes_and_at_which_rates():
     for decay, said in ((1.0, "learning rate 0.0005 as it is set"), (0.5, "learning rate 6.25e-05 to 0.0005 as it is set")):
         optimizer = adamw(Small(), lr=5e-4, weight_decay=0.1, layer_decay=decay)
         cosine(optimizer, steps=10, warmup=5)  # the rate of the first steps is not the one that was set
-        line = describe_step(accelerator, optimizer, rows=192, what="pictures", accumulate=2)
+        line = describe_step(accelerator, optimizer, {"batch_size": 192, "accumulate": 2}, what="pictures")
         assert line.startswith("a step takes 192 pictures: 4 processes x 2 batches of 24; ") and said in line
         assert line.endswith("precision bf16")

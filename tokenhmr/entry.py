@@ -6,7 +6,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,13 @@ from tokenhmr.resources import config_folder
 
 # What a person at the command line can mend. Anything else is our own mistake and shows where it happened.
 THEIRS = (HydraException, OmegaConfBaseException, ValueError, OSError, FloatingPointError)
+# By the names of their configurations.
+COMMANDS = {
+    "train": "tokenhmr/train.py",
+    "tokenizer_train": "tokenizer_train/train.py",
+    "train_finder": "tokenhmr/train_finder.py",
+    "evaluation": "python -m tokenhmr.evaluation",
+}
 
 
 def run_hydra(job: Callable[[DictConfig], None], config_name: str) -> None:
@@ -43,7 +50,18 @@ def run_hydra(job: Callable[[DictConfig], None], config_name: str) -> None:
         _leave_the_others()
 
     with _one_line(debug="debug=true" in sys.argv):
+        check_command(sys.argv[1:], config_name)
         hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(guarded)()
+
+
+def check_command(words: Sequence[str], config_name: str) -> None:
+    """A ``ValueError`` where an experiment among a command's ``words`` is another command's: much of it would go unheard."""
+    for name in (name for word in words if word.startswith("experiment=") for name in word.partition("=")[2].split(",")):
+        file = config_folder() / "experiment" / f"{name}.yaml"
+        if file.is_file():
+            wanted = OmegaConf.select(OmegaConf.load(file), "command", default=config_name)
+            if wanted != config_name:
+                raise ValueError(f"experiment={name} is for {COMMANDS.get(wanted, wanted)}, not for {COMMANDS[config_name]}")
 
 
 def _begin_sweep_job(config: DictConfig) -> None:
@@ -87,7 +105,8 @@ def _one_line(*, debug: bool) -> Iterator[None]:
         if debug:
             raise
         reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-        sys.stderr.write(f"error: {' '.join(str(reason).split())} (debug=true shows where)\n")
+        said = " ".join(str(reason).split()).partition(" Config search path:")[0]
+        sys.stderr.write(f"error: {said} (debug=true shows where)\n")
         if _trains_with_others():
             # At once: while the interpreter is taken down, a thread of the others' group that needs it aborts the process.
             sys.stdout.flush()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -20,19 +19,18 @@ from tokenhmr.data.batches import held_out_batches
 from tokenhmr.data.sources import Source, read_data_list
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.image import mean_pose_baseline, means, metric_sums
-from tokenhmr.models.pretrained import ImageModel, load, load_tokenizer, read_config, save_pretrained
+from tokenhmr.models.pretrained import ImageModel, load, load_tokenizer
 from tokenhmr.resources import data_list_path
 from tokenhmr.structs import Batch
-from tokenhmr.training.best import Best
 from tokenhmr.training.claim import claimed
-from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace
+from tokenhmr.training.course import describe_step, follow, read_pace
 from tokenhmr.training.drawn import read_training
 from tokenhmr.training.lifting import JointBatches, Lifter
 from tokenhmr.training.memory import compile_blocks, recompute_blocks
+from tokenhmr.training.outset import save_trained, set_out
 from tokenhmr.training.pictures import code_chart, predict, prediction_grid
 from tokenhmr.training.run import Run, make_accelerator, weights_agree
 from tokenhmr.training.seen import Seen
-from tokenhmr.training.sharded import make_average, prepare
 from tokenhmr.training.start import hold_still, take_backbone
 
 EVALUATION_BATCH = 32
@@ -187,14 +185,8 @@ def conclude(config: DictConfig, model: ImageModel, pictures: Pictures, run: Run
     else:
         run.say("mean pose: " + show(baseline))
     run.write(step, {f"mean pose/{name}": value for name, value in baseline.items()})
-    weights = save(config, model, run.folder / "weights", {"steps": step, "held_out": scores, "mean_pose": baseline})
+    weights = save_trained(config, model, run.folder / "weights", {"steps": step, "held_out": scores, "mean_pose": baseline})
     run.say(f"weights: {weights}; metrics: {run.folder / 'metrics.jsonl'}")
-
-
-def save(config: DictConfig, model: ImageModel, folder: Path, training: Mapping[str, Any]) -> Path:
-    """Weights with what is known of their training."""
-    about = {"data": config.credit, "seed": config.seed} | dict(training)
-    return save_pretrained(model, folder, metadata={"licences": {"data": config.credit}, "training": about})
 
 
 def check(config: DictConfig, *, processes: int) -> None:
@@ -230,58 +222,46 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
     objective = instantiate(config.loss).to(accelerator.device)
     optimizer = instantiate(config.optimizer)(plain)
     schedule = instantiate(config.schedule)(optimizer, steps=config.steps)
-    average = make_average(accelerator, model=plain, decay=config.average)
     share = config.batch_size // (world * config.accumulate)
-    checkpoints = make_checkpoints(
-        accelerator=accelerator, folder=folder, model=plain, optimizer=optimizer, schedule=schedule, average=average,
-        keep=config.keep, place={"accumulate": config.accumulate},  # the ledger knows the rest
+    outset = set_out(
+        plain, learner=learner_of(config, plain), accelerator=accelerator, folder=folder, optimizer=optimizer,
+        schedule=schedule, settings=config,
+        place={"accumulate": config.accumulate},  # the ledger knows the rest
     )  # fmt: skip
-    start = checkpoints.resume(config.resume)
-    model, optimizer = prepare(accelerator, learner_of(config, plain), optimizer)
-    average.to(accelerator.device)
-    begun = start * config.accumulate
+    begun = outset.start * config.accumulate
     batches = read_training(
         sources=pictures.train, joints=config.joints, augmentation=instantiate(config.augmentation), batch_size=share,
         seed=config.seed, rank=rank, world=world, workers=config.workers, start=begun,
     )  # fmt: skip
-    folder_of_best = folder / "best"
-    best = Best(
-        folder=folder_of_best, metrics=config.best_by, patience=config.early_stop,
-        saved=read_config(folder_of_best)["training"] if start and (folder_of_best / "config.json").is_file() else None,
-        save=lambda place, training: save(config, average.weights, place, training) if accelerator.is_main_process else None,
-        say=accelerator.print,
-    )  # fmt: skip
 
     with Run(
-        accelerator=accelerator, folder=folder, steps=config.steps, start=start, log_every=config.log_every,
+        accelerator=accelerator, folder=folder, steps=config.steps, start=outset.start, log_every=config.log_every,
         config=plain_settings(config), rows=config.batch_size,
     ) as run:  # fmt: skip
-        seen = Seen(batches=batches, run=run, start=start)
+        seen = Seen(batches=batches, run=run, start=outset.start)
         what = "people" if config.joints else "pictures"
-        run.say(describe_step(accelerator, optimizer, rows=config.batch_size, what=what, accumulate=config.accumulate))
+        run.say(describe_step(accelerator, outset.optimizer, config, what=what))
 
         def evaluate(step: int) -> bool:
-            average.collect()
-            scores = measure_all(config, average.weights, pictures, run, limit=config.evaluate_pictures)
+            scores = measure_all(config, outset.weights, pictures, run, limit=config.evaluate_pictures)
             run.write(step, {f"val/{name}": value for name, value in scores.items()})
             run.say(f"step {step}: {show(scores)}")
-            return best.offer(step, scores)
+            return outset.best.offer(step, scores)
 
         def picture(step: int) -> None:
-            average.collect()
+            weights = outset.weights
             if run.main:
                 sources = next(iter(pictures.held_out.values()))
-                draw(run, step, average.weights, next(iter(held_out_batches(sources=sources, batch_size=EVALUATION_BATCH))))
+                draw(run, step, weights, next(iter(held_out_batches(sources=sources, batch_size=EVALUATION_BATCH))))
 
         ended = follow(
-            accelerator=accelerator, run=run, model=model, plain=plain, objective=objective, optimizer=optimizer,
-            schedule=schedule, batches=as_shown(config, batches, start=begun), checkpoints=checkpoints, average=average,
-            evaluate=evaluate, worth=best.worth, picture=picture, saving=seen.save,
-            again={"data_root": str(pictures.root.resolve())}, pace=read_pace(config), start=start,
+            accelerator=accelerator, run=run, outset=outset, objective=objective,
+            batches=as_shown(config, batches, start=begun), evaluate=evaluate, picture=picture, saving=seen.save,
+            again={"data_root": str(pictures.root.resolve())}, pace=read_pace(config),
         )  # fmt: skip
         seen.say()
         if ended is not None:
-            conclude(config, average.weights, pictures, run, step=ended)
+            conclude(config, outset.weights, pictures, run, step=ended)
 
 
 if __name__ == "__main__":

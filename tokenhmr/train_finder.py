@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -18,10 +16,9 @@ from tokenhmr.data.scene import Skip
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.finding import scores_of, tally_of
 from tokenhmr.models.finder import PersonFinder, take_stem
-from tokenhmr.models.pretrained import load_backbone, load_finder, read_config, save_pretrained
-from tokenhmr.training.average import Average
-from tokenhmr.training.best import Best
-from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace, train_whole
+from tokenhmr.models.pretrained import load_backbone, load_finder
+from tokenhmr.training.course import describe_step, follow, read_pace, train_whole
+from tokenhmr.training.outset import set_out
 from tokenhmr.training.run import Run, weights_agree
 from tokenhmr.training.start import hold_still
 
@@ -52,12 +49,6 @@ def build(config: DictConfig) -> PersonFinder:
     return model
 
 
-def save(config: DictConfig, model: torch.nn.Module, folder: Path, training: Mapping[str, Any]) -> Path:
-    """Weights with what is known of their training."""
-    about = {"data": config.credit, "seed": config.seed} | dict(training)
-    return save_pretrained(model, folder, metadata={"licences": {"data": config.credit}, "training": about})
-
-
 def train(config: DictConfig) -> None:
     """Read, build, resume, fit, measure the best weights."""
     train_whole(config, train_in, what="finder")
@@ -72,27 +63,14 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
     objective = instantiate(config.loss)
     optimizer = instantiate(config.optimizer)(model)
     schedule = instantiate(config.schedule)(optimizer, steps=config.steps)
-    average = Average(model=model, decay=config.average)
     order = {"batch_size": config.batch_size, "accumulate": config.accumulate, "seed": config.seed, "pictures": len(wholes)}
-    checkpoints = make_checkpoints(
-        accelerator=accelerator, folder=folder, model=model, optimizer=optimizer, schedule=schedule, average=average,
-        keep=config.keep, place=order,
-    )  # fmt: skip
-    start = checkpoints.resume(config.resume)
-    plain = model
-    model, optimizer = accelerator.prepare(plain, optimizer)
-    average.to(accelerator.device)
-    folder_of_best = folder / "best"
-    best = Best(
-        folder=folder_of_best, metrics=config.best_by, patience=config.early_stop,
-        saved=read_config(folder_of_best)["training"] if start and (folder_of_best / "config.json").is_file() else None,
-        save=lambda place, training: save(config, average.weights, place, training) if accelerator.is_main_process else None,
-        say=accelerator.print,
+    outset = set_out(
+        model, accelerator=accelerator, folder=folder, optimizer=optimizer, schedule=schedule, settings=config, place=order,
     )  # fmt: skip
     place = {"rank": accelerator.process_index, "world": accelerator.num_processes}
     batches = SheetBatches(
-        wholes=wholes, batch_size=config.batch_size // config.accumulate, seed=config.seed, start=start * config.accumulate,
-        workers=config.workers, skip=skip, **place,
+        wholes=wholes, batch_size=config.batch_size // config.accumulate, seed=config.seed, skip=skip,
+        start=outset.start * config.accumulate, workers=config.workers, **place,
     )  # fmt: skip
 
     def measured(finder: torch.nn.Module) -> dict[str, float]:
@@ -102,31 +80,30 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
         return scores_of(sum(tallies[1:], tallies[0]))
 
     with Run(
-        accelerator=accelerator, folder=folder, steps=config.steps, start=start, log_every=config.log_every,
+        accelerator=accelerator, folder=folder, steps=config.steps, start=outset.start, log_every=config.log_every,
         config=plain_settings(config), rows=config.batch_size,
     ) as run:  # fmt: skip
-        run.say(describe_step(accelerator, optimizer, rows=config.batch_size, what="sheets", accumulate=config.accumulate))
+        run.say(describe_step(accelerator, outset.optimizer, config, what="sheets"))
         if config.data is None:
             run.say("No data: a smoke run on a few pictures. data=DIR trains on what python -m tokenhmr.synthesis wrote.")
 
         def evaluate(step: int) -> bool:
-            scores = measured(average.weights)
+            scores = measured(outset.weights)
             run.write(step, {f"val/{name}": value for name, value in scores.items()})
             run.say(f"step {step}: average precision {scores['average_precision']:.1%}")
-            return best.offer(step, scores)
+            return outset.best.offer(step, scores)
 
         ended = follow(
-            accelerator=accelerator, run=run, model=model, plain=plain, objective=objective, optimizer=optimizer,
-            schedule=schedule, batches=batches, checkpoints=checkpoints, average=average, evaluate=evaluate,
-            worth=best.worth, picture=lambda _: None, pace=read_pace(config), start=start,
+            accelerator=accelerator, run=run, outset=outset, objective=objective, batches=batches, evaluate=evaluate,
+            picture=lambda _: None, pace=read_pace(config),
         )  # fmt: skip
         if ended is None:
             return
-        scores = measured(load_finder(folder_of_best).to(accelerator.device))
+        scores = measured(load_finder(outset.best.folder).to(accelerator.device))
         run.write(ended, {f"test/{name}": value for name, value in scores.items()})
-        run.write(ended, {"ranks_agree": float(weights_agree(accelerator, plain))})
+        run.write(ended, {"ranks_agree": float(weights_agree(accelerator, model))})
         run.say("held out: " + json.dumps({name: round(value, 3) for name, value in scores.items()}))
-        run.say(f"weights: {folder_of_best}; metrics: {folder / 'metrics.jsonl'}")
+        run.say(f"weights: {outset.best.folder}; metrics: {folder / 'metrics.jsonl'}")
 
 
 if __name__ == "__main__":

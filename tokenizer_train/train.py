@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +11,7 @@ from accelerate import Accelerator
 from hydra.utils import instantiate
 from jaxtyping import Float
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import Tensor
 
 from tokenhmr.body import load_body
 from tokenhmr.body.key_poses import sample
@@ -21,15 +19,14 @@ from tokenhmr.data.mixtures import Mixture, read_mixture, read_motion_list
 from tokenhmr.data.mocap import read_motion
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.tokenizer import evaluate_tokenizer
-from tokenhmr.models.pretrained import load_tokenizer, read_config, save_pretrained
+from tokenhmr.models.pretrained import load_tokenizer
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.resources import data_list_path
 from tokenhmr.rotations import axis_angle_to_matrix, matrix_to_rows
-from tokenhmr.training.average import Average
-from tokenhmr.training.best import Best
 from tokenhmr.training.codes import CodeWatch
-from tokenhmr.training.course import describe_step, follow, make_checkpoints, read_pace, train_whole
+from tokenhmr.training.course import describe_step, follow, read_pace, train_whole
 from tokenhmr.training.motion import PoseBatches
+from tokenhmr.training.outset import set_out
 from tokenhmr.training.pictures import code_chart, pose_grid
 from tokenhmr.training.run import Run, weights_agree
 from tokenhmr.training.start import hold_still
@@ -69,12 +66,6 @@ def build(config: DictConfig, rotations: Float[Tensor, "frame 21 3 3"]) -> PoseT
     return model
 
 
-def save(config: DictConfig, model: nn.Module, folder: Path, training: Mapping[str, Any]) -> Path:
-    """Weights with what is known of their training."""
-    about = {"data": config.credit, "seed": config.seed} | dict(training)
-    return save_pretrained(model, folder, metadata={"licences": {"data": config.credit}, "training": about})
-
-
 def train(config: DictConfig) -> None:
     """Read, build, resume, fit, measure the best weights once on the test split."""
     train_whole(config, train_in, what="tokenizer")
@@ -90,28 +81,14 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
     objective = instantiate(config.loss, body=body).to(accelerator.device)
     optimizer = instantiate(config.optimizer)(model)
     schedule = instantiate(config.schedule)(optimizer, steps=config.steps)
-    average = Average(model=model, decay=config.average)
     order = {"batch_size": config.batch_size, "accumulate": config.accumulate, "seed": config.seed}
-    checkpoints = make_checkpoints(
-        accelerator=accelerator, folder=folder, model=model, optimizer=optimizer, schedule=schedule, average=average,
-        keep=config.keep, place=order,
+    outset = set_out(
+        model, accelerator=accelerator, folder=folder, optimizer=optimizer, schedule=schedule, settings=config, place=order,
     )  # fmt: skip
-    start = checkpoints.resume(config.resume)
-    plain = model
-    model, optimizer = accelerator.prepare(plain, optimizer)
-    average.to(accelerator.device)
-    folder_of_best = folder / "best"
-    best = Best(
-        folder=folder_of_best, metrics=config.best_by, patience=config.early_stop,
-        saved=read_config(folder_of_best)["training"] if start and (folder_of_best / "config.json").is_file() else None,
-        save=lambda place, training: save(config, average.weights, place, training) if accelerator.is_main_process else None,
-        say=accelerator.print,
-    )  # fmt: skip
-
     place = {"rank": accelerator.process_index, "world": accelerator.num_processes}
     batches = PoseBatches(
         rotations=splits["train"], batch_size=config.batch_size // config.accumulate, seed=config.seed,
-        start=start * config.accumulate, mirror=config.mirror,
+        start=outset.start * config.accumulate, mirror=config.mirror,
         noise_period=config.noise_period, mix=config.mix, jitter_degrees=config.jitter_degrees, widen_from=config.widen_from,
         part=None if mixture is None else torch.from_numpy(mixture.part),
         weights=() if mixture is None else mixture.weights, **place,
@@ -119,10 +96,10 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
     stride = max(1, len(splits["val"]) // config.evaluate_frames)
 
     with Run(
-        accelerator=accelerator, folder=folder, steps=config.steps, start=start, log_every=config.log_every,
+        accelerator=accelerator, folder=folder, steps=config.steps, start=outset.start, log_every=config.log_every,
         config=plain_settings(config), rows=config.batch_size,
     ) as run:  # fmt: skip
-        run.say(describe_step(accelerator, optimizer, rows=config.batch_size, what="poses", accumulate=config.accumulate))
+        run.say(describe_step(accelerator, outset.optimizer, config, what="poses"))
         if config.data is None:
             run.say("No data path: training on poses embedded in the package. A smoke run; data=DIR trains on motion capture.")
         if mixture is not None:
@@ -132,35 +109,32 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
             run.say("mixture: " + ", ".join(f"{name} {count} frames {weight / total:.1%}" for name, count, weight in parts))
 
         def evaluate(step: int) -> bool:
-            measured = average.weights
-            scores = evaluate_tokenizer(measured, body, splits["val"][::stride], total=run.total, **place)
+            scores = evaluate_tokenizer(outset.weights, body, splits["val"][::stride], total=run.total, **place)
             run.write(step, {f"val/{name}": value for name, value in scores.items()})
             run.say(f"step {step}: val joint {scores['joint_mm']:.1f} mm, codes hit {scores['codes_hit']:.0%}")
-            return best.offer(step, scores)
+            return outset.best.offer(step, scores)
 
         def picture(step: int) -> None:
-            average.collect()
+            weights = outset.weights
             if run.main:
                 shown = splits["val"][::stride][:6].to(accelerator.device)
-                found = average.weights(matrix_to_rows(shown)).rotations
+                found = weights(matrix_to_rows(shown)).rotations
                 run.picture(step, "poses", pose_grid(shown, found, body))
-                run.picture(step, "use of codes", code_chart(plain.quantizer.count))
-                run.histogram(step, "use of codes", plain.quantizer.count)
+                run.picture(step, "use of codes", code_chart(model.quantizer.count))
+                run.histogram(step, "use of codes", model.quantizer.count)
 
         ended = follow(
-            accelerator=accelerator, run=run, model=model, plain=plain, objective=objective, optimizer=optimizer,
-            schedule=schedule, batches=batches, checkpoints=checkpoints, average=average, evaluate=evaluate,
-            worth=best.worth, picture=picture, observe=CodeWatch(quantizer=plain.quantizer, say=run.say),
-            pace=read_pace(config), start=start,
+            accelerator=accelerator, run=run, outset=outset, objective=objective, batches=batches, evaluate=evaluate,
+            picture=picture, observe=CodeWatch(quantizer=model.quantizer, say=run.say), pace=read_pace(config),
         )  # fmt: skip
         if ended is None:
             return
-        chosen = load_tokenizer(folder_of_best).to(accelerator.device)
+        chosen = load_tokenizer(outset.best.folder).to(accelerator.device)
         scores = evaluate_tokenizer(chosen, body, splits["test"], total=run.total, **place)
-        agreement = {"ranks_agree": float(weights_agree(accelerator, plain))}
+        agreement = {"ranks_agree": float(weights_agree(accelerator, model))}
         run.write(ended, {f"test/{name}": value for name, value in scores.items()} | agreement)
         run.say("test: " + json.dumps({name: round(value, 3) for name, value in scores.items()}))
-        run.say(f"weights: {folder_of_best}; metrics: {folder / 'metrics.jsonl'}")
+        run.say(f"weights: {outset.best.folder}; metrics: {folder / 'metrics.jsonl'}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tokenhmr.models.vit import NORM_GROUPS, ConvStem, ResidualConv, convolve
+from tokenhmr.models.vit import ChannelNorm, ConvStem, ResidualConv, convolve
 from tokenhmr.rectangles import suppress
 from tokenhmr.structs import FoundPeople
 
@@ -44,7 +44,7 @@ class PersonFinder(nn.Module):
         self.whole = nn.Linear(head, head)  # what the picture is like altogether
         self.from_coarse, self.from_fine = nn.Conv2d(width, head, 1), nn.Conv2d(width // 2, head, 1)
         self.back = nn.ModuleList(ResidualConv(channels=head) for _ in range(3))  # to cells of 32, 16 and 8 pixels
-        self.norm, self.say = nn.GroupNorm(NORM_GROUPS, head), nn.Conv2d(head, 5, 1)
+        self.norm, self.say = ChannelNorm(channels=head), nn.Conv2d(head, 5, 1)
         nn.init.zeros_(self.say.weight)
         assert self.say.bias is not None
         with torch.no_grad():
@@ -56,9 +56,6 @@ class PersonFinder(nn.Module):
             raise ValueError(f"a picture of {image.shape[2]}x{image.shape[3]}: both sides should be multiples of {MULTIPLE}")
         fine = self.fine(image.contiguous(memory_format=torch.channels_last))
         coarse = self.coarse(fine)
-        if torch.is_grad_enabled() and not coarse.requires_grad:
-            # Behind frozen convolutions the slope of the next normalisation, whose input wants none, crashes torch 2.13.
-            coarse = coarse.detach().requires_grad_()
         far = self.far(coarse)
         farther = self.farther(far)
         x = farther + self.whole(farther.mean(dim=(2, 3)))[:, :, None, None]

@@ -37,11 +37,24 @@ class PatchEmbed(nn.Module):
         return rearrange(self.proj(image), "b c h w -> b (h w) c")
 
 
+class ChannelNorm(nn.GroupNorm):
+    """Groups of a picture's channels, not of the batch: what is said of one picture never depends on others."""
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__(NORM_GROUPS, channels)
+
+    def forward(self, input: Float[Tensor, "batch channel row column"]) -> Float[Tensor, "batch channel row column"]:
+        """As torch's, behind frozen layers too."""
+        if torch.is_grad_enabled() and self.weight.requires_grad and not input.requires_grad:
+            # Where its input wants no slope, that of channels-last features crashes torch 2.13 on CPUs.
+            input = input.detach().requires_grad_()
+        return super().forward(input)
+
+
 def convolve(channels: int, to: int, *, stride: int = 1) -> nn.Sequential:
     """A convolution over three by three cells of what is normalised and rectified."""
-    # Groups of a picture's channels, not of the batch: what is said of one picture never depends on others.
-    norm = nn.GroupNorm(NORM_GROUPS, channels)
-    return nn.Sequential(norm, nn.ReLU(), nn.Conv2d(channels, to, kernel_size=3, stride=stride, padding=1))
+    conv = nn.Conv2d(channels, to, kernel_size=3, stride=stride, padding=1)
+    return nn.Sequential(ChannelNorm(channels=channels), nn.ReLU(), conv)
 
 
 class ResidualConv(nn.Module):

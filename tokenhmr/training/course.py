@@ -1,4 +1,4 @@
-"""What all training commands do between building and measuring: go on from a checkpoint, fit, keep what is needed."""
+"""What all training commands do between building and measuring: fit from where they set out, keep what is needed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import nn
 
 from tokenhmr.structs import Batch, Loss, PoseBatch, SceneBatch
-from tokenhmr.training.average import Average
-from tokenhmr.training.checkpoints import Checkpoints, Stateful
+from tokenhmr.training.checkpoints import Checkpoints
 from tokenhmr.training.claim import claimed
 from tokenhmr.training.guard import BadSteps
 from tokenhmr.training.loop import BadStep, fit
-from tokenhmr.training.optim import AsSet
+from tokenhmr.training.outset import Outset
 from tokenhmr.training.run import Run, digest_of, make_accelerator
-from tokenhmr.training.sharded import ShardedAverage, Whole, in_pieces
+from tokenhmr.training.sharded import Whole, in_pieces
 from tokenhmr.training.stopping import StopRequest
 
 
@@ -65,8 +63,9 @@ def train_whole(settings: Any, train_in: Callable[[Path, Any, Accelerator], None
         train_in(folder, settings, accelerator)
 
 
-def describe_step(accelerator: Accelerator, optimizer: torch.optim.Optimizer, *, rows: int, what: str, accumulate: int) -> str:
+def describe_step(accelerator: Accelerator, optimizer: torch.optim.Optimizer, settings: Mapping[Any, Any], *, what: str) -> str:
     """What a step takes, on each process and in all, and at which rates: nothing is scaled behind the reader's back."""
+    rows, accumulate = settings["batch_size"], settings["accumulate"]
     processes = accelerator.num_processes
     rates = sorted({float(group["initial_lr"]) for group in optimizer.param_groups})
     between = f"{rates[0]:.3g}" + (f" to {rates[-1]:.3g}" if len(rates) > 1 else "")
@@ -76,56 +75,26 @@ def describe_step(accelerator: Accelerator, optimizer: torch.optim.Optimizer, *,
     )
 
 
-def make_checkpoints(
-    *,
-    accelerator: Accelerator,
-    folder: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR,
-    average: Average | ShardedAverage,
-    keep: int,
-    place: Mapping[str, Any],  # what decides the order of the samples
-) -> Checkpoints:
-    """Everything that a training needs to go on bit for bit; chance and data depend on the step and ``place`` alone."""
-    settings = AsSet(schedule=schedule, say=accelerator.print)
-    parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": settings, "average": average}
-    if accelerator.scaler is not None:
-        parts["scaler"] = accelerator.scaler
-    if in_pieces(accelerator):
-        keep_whole = accelerator.is_main_process
-        parts |= {name: Whole(part=parts[name], keep=keep_whole) for name in ("model", "optimizer", "average")}
-    place = {"processes": accelerator.num_processes} | dict(place)
-    main = accelerator.is_main_process
-    return Checkpoints(folder=folder, keep=keep, parts=parts, place=place, say=accelerator.print, main=main)
-
-
 def follow(
     *,
     accelerator: Accelerator,
     run: Run,
-    model: nn.Module,  # as prepared for these processes
-    plain: nn.Module,  # the same, unwrapped
+    outset: Outset,
     objective: Callable[[Any, Any], Loss],
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
     batches: Iterable[Batch | PoseBatch | SceneBatch],
-    checkpoints: Checkpoints,
-    average: Average | ShardedAverage,
     evaluate: Callable[[int], bool],
-    worth: Callable[[int], bool],  # whether it is worth going on from a step that was measured
     picture: Callable[[int], None],
     observe: Callable[[], dict[str, float]] = dict,  # further numbers of a step that is reported
     saving: Callable[[int], None] = lambda _: None,  # on every process, before each checkpoint
     again: Mapping[str, str] | None = None,  # settings with which a bad step is done again
     pace: Pace,
-    start: int,
 ) -> int | None:
     """Fit; the step that was the end, or nothing where the training was asked to leave (SIGTERM, SIGUSR1, Ctrl-C) before it."""
+    start, model, checkpoints = outset.start, outset.model, outset.checkpoints
     bad = BadSteps(
         folder=run.folder, rank=accelerator.process_index, world=accelerator.num_processes, patience=pace.bad_steps,
         command=[sys.executable, *sys.argv], again=again, seed=pace.seed, checkpoint=checkpoints.write if run.main else None,
-        digest=lambda: digest_of(plain).hex(), say=run.say, gather=gather_object,
+        digest=lambda: digest_of(outset.plain).hex(), say=run.say, gather=gather_object,
     )  # fmt: skip
     _begin_alike(run, start)
     measured = 0
@@ -154,15 +123,16 @@ def follow(
     if checkpoints.unmeasured and not measure(start):
         return _ended(run, None, start, pace.steps)
     # A training that was over early is over still.
-    if start and start % pace.evaluate_every == 0 and not worth(start):
+    if start and start % pace.evaluate_every == 0 and not outset.best.worth(start):
         return _ended(run, None, start, pace.steps)
 
     with StopRequest(accelerator) as stopped:
         end = fit(
-            accelerator=accelerator, model=model, objective=objective, batches=batches, optimizer=optimizer, schedule=schedule,
-            steps=pace.steps, clip=pace.clip, seed=pace.seed, save_every=pace.save_every, evaluate_every=pace.evaluate_every,
-            accumulate=pace.accumulate, report=report, save=save, evaluate=measure, bad_step=bad_step, stepped=average.update,
-            stopped=stopped, picture_every=pace.picture_every, picture=picture, start=start,
+            accelerator=accelerator, model=model, objective=objective, batches=batches, optimizer=outset.optimizer,
+            schedule=outset.schedule, steps=pace.steps, clip=pace.clip, seed=pace.seed, save_every=pace.save_every,
+            evaluate_every=pace.evaluate_every, accumulate=pace.accumulate, report=report, save=save, evaluate=measure,
+            bad_step=bad_step, stepped=outset.average.update, stopped=stopped, picture_every=pace.picture_every,
+            picture=picture, start=start,
         )  # fmt: skip
     accelerator.wait_for_everyone()
     return _ended(run, stopped.name, end, pace.steps)
