@@ -113,7 +113,7 @@ def test_without_limbs_to_lend_no_draw_changes(bodies, tmp_path):
     [["--token-share", "0.9"], ["--token-share", "-0.1"], ["--key-pose-share", "1.5"], ["--limb-share", "1.01"]],
 )
 def test_the_command_refuses_shares_that_are_none(tmp_path, capsys, wrong):
-    assert main(["--out", str(tmp_path / "out"), "--count", "4", "--workers", "0", *wrong]) == 2
+    assert main(["--out", str(tmp_path / "out"), "--count", "4", "--workers", "0", "--motion", "x", *wrong]) == 2
     said = capsys.readouterr().err
     assert f"{wrong[0][2:].replace('-', '_')} is from 0 to" in said and said.endswith(f"not {wrong[1]}\n")
     assert not (tmp_path / "out").exists()

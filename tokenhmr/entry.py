@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
+import inspect
 import os
 import re
 import sys
@@ -18,7 +20,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from hydra.utils import instantiate
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tokenhmr.resources import config_folder
@@ -32,6 +35,8 @@ COMMANDS = {
     "train_finder": "tokenhmr/train_finder.py",
     "evaluation": "python -m tokenhmr.evaluation",
 }
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", list: "a list: [a, b], or []"}
+_OR_NULL = ("picture_every", "evaluate_pictures")  # numbers that may be none
 
 
 def run_hydra(job: Callable[[DictConfig], None], config_name: str) -> None:
@@ -43,7 +48,8 @@ def run_hydra(job: Callable[[DictConfig], None], config_name: str) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 
     def guarded(config: DictConfig) -> None:
-        with _one_line(debug=config.debug):
+        with _one_line(debug=config.get("debug") is True):
+            check_settings(config, config_name)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 _begin_sweep_job(config)
             job(config)
@@ -62,6 +68,62 @@ def check_command(words: Sequence[str], config_name: str) -> None:
             wanted = OmegaConf.select(OmegaConf.load(file), "command", default=config_name)
             if wanted != config_name:
                 raise ValueError(f"experiment={name} is for {COMMANDS.get(wanted, wanted)}, not for {COMMANDS[config_name]}")
+
+
+def check_settings(config: DictConfig, config_name: str) -> None:
+    """A ``ValueError`` for a setting that the command does not have, or of another kind than the shipped one.
+
+    Hydra refuses unknown names on the command line, but not behind a ``+`` and not in an experiment. A name that other
+    settings refer to (``${mocap}``) is known. Whole numbers may be written as 1e3.
+    """
+    shipped = OmegaConf.load(config_folder() / f"{config_name}.yaml")
+    assert isinstance(shipped, DictConfig)
+    groups = {str(name) for entry in shipped.defaults if isinstance(entry, DictConfig) for name in entry}
+    referred = set(re.findall(r"\$\{(?:oc\.select:)?(\w+)", OmegaConf.to_yaml(config)))
+    known = {str(name) for name in shipped} | groups | referred | {"command"}
+    for name in map(str, config):
+        if name not in known:
+            close = "".join(f": did you mean {one}?" for one in difflib.get_close_matches(name, known, 1))
+            raise ValueError(f"{COMMANDS[config_name]} has no setting {name}{close}")
+    _check_kinds(config, shipped, "")
+
+
+def _check_kinds(config: DictConfig, shipped: DictConfig, above: str) -> None:
+    for name, usual in shipped.items():
+        path = f"{above}{name}"
+        if path in ("hydra", "defaults") or name not in config:
+            continue
+        value = config[name]
+        if isinstance(usual, DictConfig):
+            if isinstance(value, DictConfig) and value.get("_target_") == usual.get("_target_"):
+                _check_kinds(value, usual, f"{path}.")
+            continue
+        kind = list if isinstance(usual, ListConfig) else type(usual)
+        if kind is int and isinstance(value, float) and value.is_integer():
+            config[name] = int(value)
+            continue
+        fits = isinstance(value, {list: ListConfig, float: (int, float)}.get(kind, kind))
+        fits = fits and (kind is bool or not isinstance(value, bool))
+        if kind in _KINDS and not fits and not (value is None and path in _OR_NULL):
+            raise ValueError(f"{path} is {_KINDS[kind]}; it was set to {value}")
+
+
+def made_by(setting: DictConfig, *arguments: Any, **named: Any) -> Any:
+    """What the function that a setting names makes of these. ``ValueError`` for a number that it does not know."""
+    made = instantiate(setting)
+    try:
+        inspect.signature(made.func).bind(*arguments, **made.keywords | named)
+    except TypeError as reason:
+        raise ValueError(f"{setting['_target_'].rpartition('.')[2]}: {reason}") from reason
+    return made(*arguments, **named)
+
+
+def refuse_beside(setting: str, others: Sequence[str]) -> None:
+    """A ``ValueError`` where the command line sets what says nothing beside ``setting``, which has said it."""
+    words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    for name in (word.lstrip("+~").partition("=")[0] for word in words):
+        if name.split(".")[0] in others:
+            raise ValueError(f"{name} says nothing beside {setting}=...: its weights say of what kind and size they are")
 
 
 def _begin_sweep_job(config: DictConfig) -> None:
@@ -105,7 +167,7 @@ def _one_line(*, debug: bool) -> Iterator[None]:
         if debug:
             raise
         reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-        said = " ".join(str(reason).split()).partition(" Config search path:")[0]
+        said = " ".join(str(reason).split()).partition(" Config search path:")[0].partition(" To append to your config")[0]
         sys.stderr.write(f"error: {said} (debug=true shows where)\n")
         if _trains_with_others():
             # At once: while the interpreter is taken down, a thread of the others' group that needs it aborts the process.

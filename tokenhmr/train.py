@@ -17,7 +17,7 @@ from torch import nn
 from tokenhmr.body import Body, load_body
 from tokenhmr.data.batches import held_out_batches
 from tokenhmr.data.sources import Source, read_data_list
-from tokenhmr.entry import plain_settings, run_hydra
+from tokenhmr.entry import made_by, plain_settings, refuse_beside, run_hydra
 from tokenhmr.evaluation.image import mean_pose_baseline, means, metric_sums
 from tokenhmr.models.pretrained import ImageModel, load, load_tokenizer
 from tokenhmr.resources import data_list_path
@@ -75,16 +75,20 @@ def find_pictures(config: DictConfig, folder: Path, accelerator: Accelerator) ->
     names = [config.held_out] if isinstance(config.held_out, str) else list(config.held_out)
     if not names:
         raise ValueError("held_out names no list")
+    lists = {Path(name).stem: name for name in names}
+    if len(lists) < len(names):
+        raise ValueError(f"held_out names two lists alike: {', '.join(names)}")
     return Pictures(
         root=root,
         train=read_data_list(data_list_path(config.data_list), root=root, body=config.body),
-        held_out={Path(name).stem: read_data_list(data_list_path(name), root=root, body=config.body) for name in names},
+        held_out={stem: read_data_list(data_list_path(name), root=root, body=config.body) for stem, name in lists.items()},
     )
 
 
 def build(config: DictConfig, body: Body) -> ImageModel:
     """A new model around the frozen tokenizer, or weights to go on from; parts of it frozen where the recipe says so."""
     if config.init is not None:
+        refuse_beside("init", ["model"])
         model = load(config.init, body=body).train()
     else:
         model = instantiate(config.model, tokenizer=load_tokenizer(config.tokenizer_weights), body=body)
@@ -220,8 +224,8 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
     pictures = find_pictures(config, folder, accelerator)
 
     objective = instantiate(config.loss).to(accelerator.device)
-    optimizer = instantiate(config.optimizer)(plain)
-    schedule = instantiate(config.schedule)(optimizer, steps=config.steps)
+    optimizer = made_by(config.optimizer, plain)
+    schedule = made_by(config.schedule, optimizer, steps=config.steps)
     share = config.batch_size // (world * config.accumulate)
     outset = set_out(
         plain, learner=learner_of(config, plain), accelerator=accelerator, folder=folder, optimizer=optimizer,

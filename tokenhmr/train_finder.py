@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from tokenhmr.data.mosaic import SheetBatches, WarnOnce, Whole, read_wholes, whole_batches
 from tokenhmr.data.scene import Skip
-from tokenhmr.entry import plain_settings, run_hydra
+from tokenhmr.entry import made_by, plain_settings, refuse_beside, run_hydra
 from tokenhmr.evaluation.finding import scores_of, tally_of
 from tokenhmr.models.finder import PersonFinder, take_stem
 from tokenhmr.models.pretrained import load_backbone, load_finder
@@ -40,6 +40,7 @@ def find_wholes(config: DictConfig, folder: Path, accelerator: Accelerator, skip
 def build(config: DictConfig) -> PersonFinder:
     """A new finder that sees as an image model does, or weights to go on from; parts of it frozen if asked."""
     if config.init is not None:
+        refuse_beside("init", ["model", "start_from"])
         model = load_finder(config.init).train()
     else:
         model = instantiate(config.model)
@@ -61,8 +62,8 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
     wholes, held_out = find_wholes(config, folder, accelerator, skip)
     model = build(config)
     objective = instantiate(config.loss)
-    optimizer = instantiate(config.optimizer)(model)
-    schedule = instantiate(config.schedule)(optimizer, steps=config.steps)
+    optimizer = made_by(config.optimizer, model)
+    schedule = made_by(config.schedule, optimizer, steps=config.steps)
     order = {"batch_size": config.batch_size, "accumulate": config.accumulate, "seed": config.seed, "pictures": len(wholes)}
     outset = set_out(
         model, accelerator=accelerator, folder=folder, optimizer=optimizer, schedule=schedule, settings=config, place=order,

@@ -17,7 +17,7 @@ from tokenhmr.body import load_body
 from tokenhmr.body.key_poses import sample
 from tokenhmr.data.mixtures import Mixture, read_mixture, read_motion_list
 from tokenhmr.data.mocap import read_motion
-from tokenhmr.entry import plain_settings, run_hydra
+from tokenhmr.entry import made_by, plain_settings, refuse_beside, run_hydra
 from tokenhmr.evaluation.tokenizer import evaluate_tokenizer
 from tokenhmr.models.pretrained import load_tokenizer
 from tokenhmr.models.tokenizer import PoseTokenizer
@@ -61,6 +61,7 @@ def build(config: DictConfig, rotations: Float[Tensor, "frame 21 3 3"]) -> PoseT
         model = instantiate(config.tokenizer)
         model.mean_pose.copy_(matrix_to_rows(rotations).mean(dim=0))
     else:
+        refuse_beside("init", ["tokenizer"])
         model = load_tokenizer(config.init).train()
     hold_still(model, config.freeze)
     return model
@@ -79,8 +80,8 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
 
     model = build(config, splits["train"])
     objective = instantiate(config.loss, body=body).to(accelerator.device)
-    optimizer = instantiate(config.optimizer)(model)
-    schedule = instantiate(config.schedule)(optimizer, steps=config.steps)
+    optimizer = made_by(config.optimizer, model)
+    schedule = made_by(config.schedule, optimizer, steps=config.steps)
     order = {"batch_size": config.batch_size, "accumulate": config.accumulate, "seed": config.seed}
     outset = set_out(
         model, accelerator=accelerator, folder=folder, optimizer=optimizer, schedule=schedule, settings=config, place=order,

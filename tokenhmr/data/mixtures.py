@@ -54,6 +54,9 @@ def read_motion_list(path: Path) -> tuple[MotionSet, ...]:
     rows = listed.get("sets") if isinstance(listed, dict) else None
     if not isinstance(rows, list) or not rows:
         raise ValueError(f"{path} has no list called sets")
+    surplus = sorted(str(name) for name in set(listed) - {"sets", "rules"})
+    if surplus:
+        raise ValueError(f"{path}: beside sets and rules stands {', '.join(surplus)}, which would go unheard")
     try:
         rules = {str(name): _rule(**values) for name, values in (listed.get("rules") or {}).items()}
     except (TypeError, ValueError, AttributeError) as reason:

@@ -104,12 +104,10 @@ def _add_picture_commands(new: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _add_sources(add: Callable[..., object]) -> None:
     add("inputs", nargs="+", metavar="INPUT", help="a data list (its name in data_lists, or a yaml), or files of one set")
-    add("--format", default="tokenhmr", help=f"of the files: {', '.join(READERS)} (default: %(default)s)")
+    add("--format", help=f"of the files: {', '.join(READERS)} (default: tokenhmr)")
     add("--name", help="what the files' set is called (default: after the first file)")
     add("--root", type=Path, default=Path(), metavar="DIR", help="where relative paths of a list start (default: here)")
-    add(
-        "--pictures", type=Path, default=Path(), metavar="DIR", help="where table formats find their pictures (default: --root)"
-    )
+    add("--pictures", type=Path, metavar="DIR", help="where table formats find their pictures (default: --root)")
     add("--untrusted", action="store_true", help="the labels of the files are fitted, not measured")
     add("--body", default="open", metavar="NAME|FILE", help="the body that poses and shapes speak of (default: %(default)s)")
 

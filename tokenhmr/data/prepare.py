@@ -115,6 +115,8 @@ def _sources(options: argparse.Namespace) -> tuple[Source, ...]:
     first = options.inputs[0]
     listed = data_list_path(first)
     if len(options.inputs) == 1 and listed.suffix in (".yaml", ".yml"):
+        if options.format is not None or options.name is not None or options.untrusted or options.pictures is not None:
+            raise ValueError(f"{first} says of each set what it is: leave --format, --name, --pictures and --untrusted out")
         return read_data_list(listed, root=options.root, body=options.body)
     name = options.name or Path(first).stem
     return (
@@ -122,8 +124,8 @@ def _sources(options: argparse.Namespace) -> tuple[Source, ...]:
             name=name,
             shards=find_shards(options.inputs, root=Path()),
             trusted=not options.untrusted,
-            reader=make_reader(options.format),
-            pictures=options.root / options.pictures,
+            reader=make_reader(options.format or "tokenhmr"),
+            pictures=options.root / (options.pictures or Path()),
             body=options.body,
         ),
     )

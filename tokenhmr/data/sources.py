@@ -79,6 +79,9 @@ def parse_data_list(path: Path) -> tuple[Source, ...]:
     rows = listed.get("sources") if isinstance(listed, dict) else None
     if not isinstance(rows, list) or not rows:
         raise ValueError(f"{path} has no list called sources")
+    surplus = sorted(str(name) for name in set(listed) - {"sources"})
+    if surplus:
+        raise ValueError(f"{path}: beside sources stands {', '.join(surplus)}, which would go unheard")
     sources = tuple(_source(row, path) for row in rows)
     names = [source.name for source in sources]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -92,6 +92,8 @@ def person(
         raise ValueError(f"{key}: box {list(box)} should be left, top, right, bottom in pixels")
     else:
         center, size = np.array([box[0] + box[2], box[1] + box[3]]) / 2, np.array([box[2] - box[0], box[3] - box[1]])
+    if not isinstance(trusted, bool):
+        raise ValueError(f"{key}: trusted is true or false, not {trusted!r}")
     if gender not in GENDERS:
         raise ValueError(f"{key}: gender is {gender!r}, it should be one of {', '.join(GENDERS)}")
     try:

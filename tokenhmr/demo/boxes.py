@@ -108,7 +108,10 @@ def _coco_rows(said: Mapping[str, Any], path: Path) -> dict[str, list[list[Any]]
     """COCO's ``bbox`` is left, top, width, height; ``file_name`` may have folders."""
     try:
         names = {image["id"]: Path(str(image["file_name"])).name for image in said["images"]}
-        people = {entry["id"] for entry in said.get("categories", []) if entry.get("name") == PERSON}
+        categories = {entry["id"]: str(entry.get("name")) for entry in said.get("categories", [])}
+        people = {number for number, name in categories.items() if name.lower() == PERSON}
+        if len(categories) > 1 and not people:
+            raise ValueError(f"none of the categories is called {PERSON}: {', '.join(categories.values())}")
         rows: dict[str, list[list[Any]]] = {name: [] for name in names.values()}
         for entry in said["annotations"]:
             if people and entry.get("category_id") not in people:

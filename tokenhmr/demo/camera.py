@@ -27,6 +27,9 @@ FOCAL_LENGTH, FOCAL_35MM, PLANE_RESOLUTION, PLANE_UNIT, PIXELS_WIDE, PIXELS_HIGH
 LEAST_FOCAL, LARGEST_FOCAL = 0.2, 60.0
 
 
+_FIELDS = {"K", "focal", "center", "R", "t", "frames"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Camera:
     """A pinhole camera: ``pixel ~ K (R x + t)`` for a point x of the world; without a world, R and t leave points alone."""
@@ -152,6 +155,9 @@ def read_cameras(path: Path) -> CameraFile:
 def _read_camera(said: Any, where: str) -> Camera:
     if not isinstance(said, Mapping):
         raise ValueError(f"{where}: a camera is an object with K, and perhaps R and t")
+    unknown = sorted(str(name) for name in set(said) - _FIELDS)
+    if unknown:
+        raise ValueError(f"{where}: a camera has no {', '.join(unknown)}; its fields are {', '.join(sorted(_FIELDS))}")
     if "K" in said:
         matrix = _numbers(said["K"], (3, 3), f"{where}: K")
     else:

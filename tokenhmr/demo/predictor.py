@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -76,6 +77,8 @@ class Predictor:
     MOST_HELD = 256 * 2**20  # bytes of pictures that wait for a batch to be full
 
     def __init__(self, model: nn.Module, *, batch_size: int = 16) -> None:
+        if batch_size < 1:
+            raise ValueError(f"people are looked at 1 or more at a time, not {batch_size}")
         self.model = model.eval()
         self.batch_size = batch_size
 
@@ -102,6 +105,10 @@ class Predictor:
         check_picture(image)
         check_boxes(boxes)
         size = (image.shape[1], image.shape[0])
+        if scores is not None and len(scores) != len(boxes):
+            raise ValueError(f"{len(boxes)} boxes and {len(scores)} scores")
+        if focal is not None and (camera is not None or not (math.isfinite(focal) and focal > 0)):
+            raise ValueError(f"focal is a number of pixels above zero, in place of a camera; it is {focal}")
         if camera is None:
             camera = assumed_camera(size, wide=self.asks_view) if focal is None else centred(float(focal), size, source="user")
         scores = np.ones(len(boxes)) if scores is None else scores

@@ -108,7 +108,11 @@ class MeasureThresholds:
     body: str = "open"
 
     def gather(self, settings: Settings) -> Material:
-        """See ``gather.gather_pictures``."""
+        """See ``gather.gather_pictures``. A ``ValueError`` for a share of the pictures, or rows to compare with."""
+        if settings.world != 1:
+            raise ValueError("a table of thresholds is measured in one process: leave out rank and world")
+        if settings.reporting.beside or settings.reporting.compare:
+            raise ValueError("a table of thresholds has no rows to compare: leave out beside and compare")
         return gather_pictures(settings, data_list=self.data_list, body=self.body, assets={})
 
     def __call__(self, material: Material) -> Findings:

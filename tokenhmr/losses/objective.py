@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import final
@@ -43,6 +44,9 @@ class Objective(nn.Module):
         super().__init__()
         if set(terms) != set(weights) or not terms:
             raise ValueError(f"terms {sorted(terms)} and weights {sorted(weights)} should have the same names, at least one")
+        wrong = {name: weight for name, weight in weights.items() if not 0 <= float(weight) < math.inf}
+        if wrong:
+            raise ValueError(f"weights of losses are finite and 0 or more: {wrong}")
         self.terms = dict(terms)
         self.weights = {name: float(weight) for name, weight in weights.items()}
         self.notes = dict(notes or {})

@@ -168,6 +168,11 @@ class PoseTokenizer(nn.Module):
         """
         if passes < 1:
             raise ValueError(f"a pose is encoded in 1 pass or more, not in {passes}")
+        if rotations.shape[-3:] != (self.joints, 3, 3):
+            raise ValueError(f"poses are rotation matrices (..., {self.joints}, 3, 3), these are {tuple(rotations.shape)}")
+        if not rotations.isfinite().all():
+            raise ValueError("some of these rotations are not finite")
+        rotations = rotations.to(self.mean_pose.dtype)
         batch = rotations.shape[:-3]
         wanted = rotations.reshape(-1, self.joints, 3, 3)
         six = asked = matrix_to_rows(wanted)
@@ -186,7 +191,11 @@ class PoseTokenizer(nn.Module):
         return best.view(*batch, self.tokens)
 
     def decode(self, index: Int[Tensor, "*batch token"]) -> Float[Tensor, "*batch joint 3 3"]:
-        """Token indices to rotations."""
+        """Token indices to rotations. ``ValueError`` for another number of tokens, or tokens that are none."""
+        if index.shape[-1:] != (self.tokens,):
+            raise ValueError(f"a pose is {self.tokens} tokens, these are {tuple(index.shape)}")
+        if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < self.codes:
+            raise ValueError(f"tokens are from 0 to {self.codes - 1}, these from {int(index.min())} to {int(index.max())}")
         return rows_to_matrix(self._raw(functional.embedding(index, self.quantizer.codebook)) + self.mean_pose)
 
     def decode_6d(self, probabilities: Float[Tensor, "*batch token code"]) -> Float[Tensor, "*batch joint 6"]:

@@ -9,6 +9,7 @@ import tarfile
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,19 +47,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--look", choices=tuple(LOOKS), default="first", help="second: other cameras, light, shader, places; split test only")
     add("--split", choices=SPLITS, default="train", help="which split to make (default: %(default)s)")
     add("--motion", type=Path, help="folder with train, val and test of AMASS-layout .npz (default: the package's key poses)")
-    add("--key-pose-share", type=float, default=0.2, help="key poses beside --motion in the train split (default: %(default)s)")
+    add("--key-pose-share", type=float, help="key poses beside --motion in the train split (default: 0.2)")
     add(
         "--token-share",
         type=float,
-        default=0.15,
         help="people of --motion in the train split whose pose is said anew in the packaged tokenizer's words, "
-        "within limits and prior (default: %(default)s)",
+        "within limits and prior (default: 0.15)",
     )
     add(
         "--limb-share",
         type=float,
-        default=0.0,
-        help="people of --motion in the train split whose arms and legs each come from another frame (default: %(default)s)",
+        help="people of --motion in the train split whose arms and legs each come from another frame (default: 0)",
     )
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes; 0 works in this one (default: one for each core)")
     add("--per-shard", type=int, default=1000, help="pictures in a tar (default: %(default)s)")
@@ -75,6 +74,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _shares(options: argparse.Namespace) -> dict[str, Any]:
+    """Those shares that were given; a ``ValueError`` where they are shares of nobody."""
+    names = ("key_pose_share", "token_share", "limb_share")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if given and (options.motion is None or options.split != "train"):
+        option = "--" + next(iter(given)).replace("_", "-")
+        raise ValueError(f"{option} is of the people of --motion in the train split: others stand as they do")
+    return given
+
+
 def _run(options: argparse.Namespace) -> int:
     start = time.perf_counter()
     what = "people" if options.joints_only else "pictures"
@@ -83,7 +92,10 @@ def _run(options: argparse.Namespace) -> int:
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=options.quiet, transient=True) as progress:
         task = progress.add_task(what, total=options.count)
-        make = draw_joints if options.joints_only else partial(synthesize, pseudo=options.pseudo, look=options.look)
+        shares = _shares(options)
+        make = partial(draw_joints, **shares)
+        if not options.joints_only:
+            make = partial(synthesize, pseudo=options.pseudo, look=options.look, **shares)
         paths = make(
             options.out,
             count=options.count,
@@ -92,9 +104,6 @@ def _run(options: argparse.Namespace) -> int:
             motion=options.motion,
             workers=options.workers,
             per_shard=options.per_shard,
-            key_pose_share=options.key_pose_share,
-            token_share=options.token_share,
-            limb_share=options.limb_share,
             force=options.force,
             progress=lambda done: progress.update(task, completed=done),
         )

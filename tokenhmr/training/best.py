@@ -24,6 +24,8 @@ class Best:
         save: Save,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        if not metrics:
+            raise ValueError("best_by names no metric: nothing says which weights are the best")
         self.folder, self.metrics, self.patience, self.save, self.say = folder, tuple(metrics), patience, save, say
         self.lowest, self.step = float("inf"), 0
         if saved:

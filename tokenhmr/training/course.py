@@ -23,6 +23,11 @@ from tokenhmr.training.run import Run, digest_of, make_accelerator
 from tokenhmr.training.sharded import Whole, in_pieces
 from tokenhmr.training.stopping import StopRequest
 
+_COUNTS = (
+    "steps", "batch_size", "accumulate", "save_every", "evaluate_every", "picture_every", "log_every", "early_stop",
+    "evaluate_pictures", "evaluate_frames",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
@@ -39,11 +44,13 @@ class Pace:
 
 
 def read_pace(settings: Mapping[Any, Any]) -> Pace:
-    """Out of a larger set of settings. ``ValueError`` for a count below one, that of ``log_every`` too."""
-    for name in ("steps", "accumulate", "save_every", "evaluate_every", "picture_every", "log_every"):
-        value = settings[name]
+    """Out of a larger set of settings. ``ValueError`` for a count below one, others than those of a pace too."""
+    for name in _COUNTS:
+        value = settings.get(name)
         if value is not None and value < 1:
             raise ValueError(f"{name} is at least 1, not {value}" + (" (null: never)" if name == "picture_every" else ""))
+    if not settings["clip"] > 0:
+        raise ValueError(f"clip is the largest norm of a gradient, above zero, not {settings['clip']} (inf: no clipping)")
     return Pace(**{field.name: settings[field.name] for field in dataclasses.fields(Pace)})
 
 

@@ -134,6 +134,12 @@ class PoseBatches:
     ) -> None:
         if batch_size % world:
             raise ValueError(f"a batch of {batch_size} cannot be shared equally by {world} processes")
+        if not (0 <= mirror <= 1 and 0 <= mix <= 1):
+            raise ValueError(f"mirror and mix are shares from 0 to 1, not {mirror} and {mix}")
+        if noise_period < 0 or jitter_degrees < 0:
+            raise ValueError(f"noise_period and jitter_degrees are 0 or more, not {noise_period} and {jitter_degrees}")
+        if not mix and (jitter_degrees or widen_from):
+            raise ValueError("jitter_degrees and widen_from are of the share of poses that mix says, and that is 0")
         if len(rotations) < batch_size:
             raise ValueError(f"{len(rotations)} poses are too few for a batch of {batch_size}")
         if part is not None and sorted(set(part.tolist())) != list(range(len(weights))):
