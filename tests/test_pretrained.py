@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -256,3 +259,10 @@ def test_the_default_weights_open():
         prediction = model(torch.zeros(1, 3, 256, 256), torch.tensor([[0.0, 0.0, 0.5]]) if model.asks_view else None)
     assert prediction.vertices.isfinite().all()
     assert torch.equal(load_tokenizer("default").quantizer.codebook, model.tokenizer.quantizer.codebook)
+
+
+def test_loading_does_not_wait_for_torchs_compiler(tmp_path):
+    """It takes a second of every start, and nothing here asks for it."""
+    words = "import sys, tokenhmr; tokenhmr.load('default'); print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", words], cwd=tmp_path, env=os.environ, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr

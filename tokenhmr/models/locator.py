@@ -54,8 +54,8 @@ class JointLocator(nn.Module):
         nn.init.zeros_(self.look.weight)
         nn.init.zeros_(self.look.bias)
         # A map of its own for each joint: places stay apart when attention adds the tokens up.
-        self.place = nn.Parameter(torch.randn(len(JOINTS44), 2, width) * 0.5)
-        self.name = nn.Parameter(torch.randn(len(JOINTS44), width) * 0.02)
+        self.place = nn.Parameter(torch.randn(len(JOINTS44), 2, width).mul_(0.5))
+        self.name = nn.Parameter(torch.randn(len(JOINTS44), width).mul_(0.02))
 
     def forward(self, features: Float[Tensor, "batch cell width"]) -> Located:
         """Softmax over the cells for each joint; the mean cell is the place."""

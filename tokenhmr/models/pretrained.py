@@ -30,6 +30,7 @@ from tokenhmr.models.hmr2 import HMR2, build_hmr2
 from tokenhmr.models.parts import build_backbone, in_precision
 from tokenhmr.models.tokenhmr import TokenHMR, build_tokenhmr
 from tokenhmr.models.tokenizer import PoseTokenizer
+from tokenhmr.models.undrawn import Undrawn
 from tokenhmr.models.vit import ViT
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -242,7 +243,7 @@ def _part(name_or_dir: str | os.PathLike[str], kind: str, key: str, build: Calla
 def _assemble(build: Callable[[], Any], folder: Path, config: Mapping[str, Any], prefix: str) -> Any:
     """Lay the model out without memory, compare, then hang the file's tensors into it."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), Undrawn():
             model = build()
     except (TypeError, ValueError, RuntimeError, KeyError, ZeroDivisionError, AttributeError) as error:
         raise ValueError(f"{folder / CONFIG} does not describe a {config['kind']}: {error}") from error

@@ -50,7 +50,7 @@ class NearestCode(AbstractQuantizer):
         self.decay = decay
         self.learns = True  # in training mode; a frozen one counts uses and changes nothing
         self.revive_below = revive_below  # moving average of uses a step under which a code counts as dead
-        self.register_buffer("codebook", torch.randn(codes, width) / width**0.5)
+        self.register_buffer("codebook", torch.randn(codes, width).div_(width**0.5))
         self.register_buffer("count", torch.ones(codes))
         self.register_buffer("total", torch.zeros(codes, width))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))

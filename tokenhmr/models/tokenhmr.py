@@ -55,8 +55,9 @@ class Heads(nn.Module):
         self.shape = nn.Linear(width, shape)
         self.camera = nn.Linear(width, 3)
         mean_body = mean_body.detach().clone().to(torch.float32)
-        first, last = mean_body.new_tensor([FACING]), mean_body.new_tensor([IDENTITY, IDENTITY])
-        self.register_buffer("mean_pose", torch.cat([first, mean_body, last]))
+        mean = mean_body.new_tensor([FACING] + [IDENTITY] * 23)
+        mean[1:22] = mean_body
+        self.register_buffer("mean_pose", mean)
         self.register_buffer("mean_betas", torch.zeros(shape))
         self.register_buffer("mean_camera", torch.tensor(MEAN_CAMERA))
 

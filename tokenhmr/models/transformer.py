@@ -96,7 +96,7 @@ class QueryDecoder(nn.Module):
         # The query starts small, so that from the first step the answer is about the picture: with the release's normal of
         # one, 0.7 % of a fresh token's variance tells two pictures apart; so, 4 %.
         nn.init.zeros_(self.to_token.bias)
-        self.position = nn.Parameter(0.02 * torch.randn(1, width))
+        self.position = nn.Parameter(torch.randn(1, width).mul_(0.02))
         self.layers = nn.ModuleList(
             Layer(width=width, context_width=context_width, heads=heads, head_width=head_width, mlp_width=mlp_width or width)
             for _ in range(depth)
