@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"structs", "rotations", "camera", "skeleton", "rectangles", "safefile", "resources", "wholefile"},
+    {"structs", "rotations", "camera", "skeleton", "rectangles", "device", "safefile", "resources", "wholefile"},
     {"body", "mesh"},
     {"models", "losses", "data", "render"},
     {"training", "evaluation", "synthesis"},

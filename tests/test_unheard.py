@@ -20,8 +20,8 @@ from tokenhmr.data.sources import parse_data_list
 from tokenhmr.data.writer import person
 from tokenhmr.demo.boxes import read_boxes
 from tokenhmr.demo.camera import read_cameras
+from tokenhmr.device import working_device
 from tokenhmr.entry import COMMANDS, check_settings, made_by
-from tokenhmr.evaluation.__main__ import check_device
 from tokenhmr.evaluation.protocol import Reporting, Settings
 from tokenhmr.evaluation.thresholds import MeasureThresholds
 from tokenhmr.losses.objective import Objective
@@ -160,9 +160,9 @@ def test_thresholds_are_not_measured_on_a_share():
 
 
 def test_a_device_that_is_not_here_is_said_in_a_line():
-    check_device("cpu")
+    assert working_device("cpu", said="device=").type == "cpu"
     with pytest.raises(ValueError, match="device=nodevice does not work here"):
-        check_device("nodevice")
+        working_device("nodevice", said="device=")
 
 
 # ------------------------------------------------------------------------------------------------ files

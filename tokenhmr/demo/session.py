@@ -26,6 +26,7 @@ from tokenhmr.demo.scene import Frame, People, Scene
 from tokenhmr.demo.shape import fixed_height
 from tokenhmr.demo.smooth import OneEuro
 from tokenhmr.demo.store import clear_results, fingerprint, is_done, present_files, write_record
+from tokenhmr.device import working_device
 
 # What may be wrong with one input and leaves the others alone.
 THEIRS = (OSError, ValueError, MemoryError, cv2.error)
@@ -187,8 +188,4 @@ def choose_device(name: str) -> torch.device:
     """``auto`` takes a GPU if there is one. Raises ``ValueError`` for a device that does not work."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"--device {name} does not work here: {str(error).splitlines()[0]}") from error
-    return torch.device(name)
+    return working_device(name, said="--device ")

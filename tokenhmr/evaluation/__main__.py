@@ -7,10 +7,10 @@ import json
 import sys
 from pathlib import Path
 
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from tokenhmr.device import working_device
 from tokenhmr.entry import plain_settings, run_hydra
 from tokenhmr.evaluation.benchmark import Benchmark
 from tokenhmr.evaluation.protocol import EvaluationProtocol, Findings, Reporting, Settings
@@ -27,17 +27,9 @@ def settings_of(config: DictConfig) -> Settings:
     return Settings(reporting=reporting, **{name: said[name] for name in names})
 
 
-def check_device(name: str) -> None:
-    """A ``ValueError`` for a device that does not work here."""
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as reason:
-        raise ValueError(f"device={name} does not work here: {str(reason).splitlines()[0]}") from reason
-
-
 def evaluate(config: DictConfig) -> None:
     """Run the protocol, write its files, say its lines."""
-    check_device(config.device)
+    working_device(config.device, said="device=")
     protocol = instantiate(config.protocol, _convert_="all")
     assert isinstance(protocol, EvaluationProtocol)
     settings = settings_of(config)
