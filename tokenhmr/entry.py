@@ -168,7 +168,7 @@ def _one_line(*, debug: bool) -> Iterator[None]:
             raise
         reason = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
         said = " ".join(str(reason).split()).partition(" Config search path:")[0].partition(" To append to your config")[0]
-        said = re.sub(r"^Could not override '(.+)'\.$", r"there is no setting \1: --help says where all of them stand", said)
+        said = re.sub(r"^Could not override '(.+)'\.$", r"there is no setting '\1': --help says where all of them stand", said)
         sys.stderr.write(f"error: {said} (debug=true shows where)\n")
         if _trains_with_others():
             # At once: while the interpreter is taken down, a thread of the others' group that needs it aborts the process.
