@@ -36,6 +36,7 @@ from tokenhmr.skeleton import EXTRA_JOINTS, JOINTS44, PELVIS44, subset
 from tokenhmr.structs import Batch
 from tokenhmr.synthesis.chunks import CHUNK, Order, cast
 from tokenhmr.synthesis.joints import make_joints
+from tokenhmr.synthesis.poses import Shares
 from tokenhmr.training.drawn import Arrays, DrawnBatches, read_drawn
 from tokenhmr.training.lifting import HALF_HEIGHT, HALF_WIDTH, SURE, as_found
 from tokenhmr.training.optim import adamw, cosine
@@ -97,7 +98,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def draw(motion: Path, split: str, count: int, seed: int) -> People:
     """People of the package's synthetic pictures, at the places and under the lenses that those have."""
-    order = Order(seed=seed, split=split, motion=motion, pseudo=False, key_pose_share=0.0)
+    order = Order(seed=seed, split=split, motion=motion, pseudo=False, shares=Shares(key_poses=0.0))
     chunks = range(-(-count // CHUNK))
     parts = [make_joints(order, chunk, CHUNK) for chunk in chunks]
     arrays = {name: torch.from_numpy(np.concatenate([part[name] for part in parts])[:count]) for name in parts[0]}

@@ -21,12 +21,14 @@ import numpy as np
 
 from tokenhmr.skeleton import JOINTS44, subset
 from tokenhmr.synthesis import synthesize
+from tokenhmr.synthesis.poses import Shares
 
 COCO = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
     "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
 OFF = 0.01  # of the larger side of the box: how far a click is from the joint (sigma)
+CAPTURED = Shares(key_poses=0.0)  # motion capture alone
 
 
 def night(picture: bytes, generator: np.random.Generator) -> bytes:
@@ -59,7 +61,7 @@ def clicked(label: dict[str, Any], generator: np.random.Generator, *, off: float
 
 def make(motion: Path, out: Path, *, split: str, count: int, seed: int, labels: str) -> None:
     """One JSON of labels and its pictures; exact ones for the test split."""
-    drawn = synthesize(out / "drawn", count=count, seed=seed, split=split, motion=motion, key_pose_share=0.0, force=True)
+    drawn = synthesize(out / "drawn", count=count, seed=seed, split=split, motion=motion, shares=CAPTURED, force=True)
     (out / "pictures").mkdir(exist_ok=True)
     generator, people = np.random.default_rng(seed), {}
     for number, (picture, label) in enumerate(rows_of(drawn)):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tokenhmr.synthesis import synthesize
 from tokenhmr.synthesis.chunks import CHUNK, Order, make_chunk
+from tokenhmr.synthesis.poses import Shares
 
 STAGES = {
     "behind": "place", "throw": "shadows", "before": "things before", "settle": "setting", "dress": "clothes",
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--motion", type=Path)
     parser.add_argument("--count", type=int, default=1000)
     options = parser.parse_args()
-    stages(Order(seed=0, split="train", motion=options.motion, pseudo=False, key_pose_share=0.2))
+    stages(Order(seed=0, split="train", motion=options.motion, pseudo=False, shares=Shares()))
     print(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     for workers in range(1, (os.cpu_count() or 1) + 1):
         arrivals: list[float] = []

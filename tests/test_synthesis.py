@@ -24,6 +24,7 @@ from tokenhmr.synthesis import synthesize
 from tokenhmr.synthesis.__main__ import main
 from tokenhmr.synthesis.chunks import CHUNK, Order, picture_generator
 from tokenhmr.synthesis.picture import HIDDEN, VISIBLE
+from tokenhmr.synthesis.poses import Shares
 from tokenhmr.synthesis.scene import FRAME, MARGIN, PICTURE
 
 COUNT = 36  # a whole chunk and a part of one
@@ -205,7 +206,7 @@ def test_streams_of_splits_seeds_and_pictures_never_meet(motion):
     first = set()
     for seed in (0, 1):
         for split in ("train", "val", "test"):
-            order = Order(seed=seed, split=split, motion=None, pseudo=False, key_pose_share=0.0)
+            order = Order(seed=seed, split=split, motion=None, pseudo=False, shares=Shares(key_poses=0.0))
             first |= {int(picture_generator(order, index).integers(2**62)) for index in range(200)}
     assert len(first) == 2 * 3 * 200
 

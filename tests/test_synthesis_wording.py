@@ -11,7 +11,7 @@ from tokenhmr.models.pretrained import load_tokenizer
 from tokenhmr.rotations import axis_angle_to_matrix, geodesic_angle, matrix_to_axis_angle
 from tokenhmr.skeleton import BODY_JOINTS, flip_permutation, subset
 from tokenhmr.synthesis.__main__ import main
-from tokenhmr.synthesis.poses import read_poses
+from tokenhmr.synthesis.poses import Shares, read_poses
 from tokenhmr.synthesis.wording import RESTORED, reword
 
 LIMITS = joint_limits()
@@ -68,11 +68,10 @@ def test_poses_beyond_the_prior_are_refused(bodies):
 
 def test_a_share_of_the_varied_is_said_anew_and_no_other_draw_changes(bodies, tmp_path):
     poses = motion_of(bodies, tmp_path)
-    plain, said, held_out, as_captured = (
-        poses.sample(300, np.random.default_rng(4), vary=vary, token_share=share)
-        for vary, share in ((True, 0.0), (True, 0.3), (False, 0.3), (False, 0.0))
+    plain, said, captured = (
+        poses.sample(300, np.random.default_rng(4), vary=vary) for vary in (Shares(tokens=0.0), Shares(tokens=0.3), None)
     )
-    assert np.array_equal(held_out.body, as_captured.body) and held_out.source == as_captured.source
+    assert captured.source == plain.source and not any(source.endswith("~tokens") for source in captured.source)
     assert not any(source.endswith("~tokens") for source in plain.source)
     assert 0.1 < np.mean([source.endswith("~tokens") for source in said.source]) <= 0.35
 
@@ -99,21 +98,43 @@ def test_limbs_come_from_other_frames_whole_and_trunks_stay(bodies, tmp_path):
 
 def test_without_limbs_to_lend_no_draw_changes(bodies, tmp_path):
     poses = motion_of(bodies, tmp_path)
-    plain, none, some, held_out = (
-        poses.sample(60, np.random.default_rng(4), vary=vary, **share)
-        for vary, share in ((True, {}), (True, {"limb_share": 0.0}), (True, {"limb_share": 0.5}), (False, {"limb_share": 0.5}))
+    none, some, captured = (
+        poses.sample(60, np.random.default_rng(4), vary=vary)
+        for vary in (Shares(tokens=0.0), Shares(tokens=0.0, limbs=0.5), None)
     )
-    captured = poses.sample(60, np.random.default_rng(4), vary=False)
-    assert np.array_equal(plain.body, none.body) and np.array_equal(held_out.body, captured.body)
-    assert not np.array_equal(plain.body, some.body)
+    assert none.source == captured.source and np.array_equal(none.root, captured.root)
+    assert not np.array_equal(none.body, some.body)
+
+
+def test_tilted_bodies_lean_every_way_and_else_stay(bodies, tmp_path):
+    poses = motion_of(bodies, tmp_path)
+    plain, leaning = (
+        poses.sample(400, np.random.default_rng(4), vary=vary) for vary in (Shares(tokens=0.0), Shares(tokens=0.0, tilts=0.5))
+    )
+    assert np.array_equal(plain.body, leaning.body) and plain.source == leaning.source
+    turn = leaning.root @ plain.root.transpose(0, 2, 1)  # in the world: what was done to a body that stood there
+    angle = np.degrees(np.arccos(np.clip((np.trace(turn, axis1=1, axis2=2) - 1) / 2, -1, 1)))
+    chosen = angle > 1e-3
+    assert 0.4 < chosen.mean() < 0.6
+    assert np.abs(turn - turn.transpose(0, 2, 1))[chosen][:, 0, 2].max() < 1e-9  # nobody is turned on the spot
+    assert 40 < np.median(angle[chosen]) < 60 and 110 < angle.max() <= 180
+    lean = turn[chosen][:, [0, 2], 1]  # where heads went to, along x and z
+    assert (np.sign(lean) == 1).mean(axis=0) == pytest.approx([0.5, 0.5], abs=0.1)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--token-share", "0.9"], ["--token-share", "-0.1"], ["--key-pose-share", "1.5"], ["--limb-share", "1.01"]],
+    [
+        ["--token-share", "0.9"],
+        ["--token-share", "-0.1"],
+        ["--key-pose-share", "1.5"],
+        ["--limb-share", "1.01"],
+        ["--tilt-share", "nan"],
+    ],
 )
 def test_the_command_refuses_shares_that_are_none(tmp_path, capsys, wrong):
     assert main(["--out", str(tmp_path / "out"), "--count", "4", "--workers", "0", "--motion", "x", *wrong]) == 2
     said = capsys.readouterr().err
-    assert f"{wrong[0][2:].replace('-', '_')} is from 0 to" in said and said.endswith(f"not {wrong[1]}\n")
+    kind = wrong[0].removeprefix("--").removesuffix("-share").replace("-", "_")
+    assert f"the share of {kind}s is from 0 to" in said and said.endswith(f"not {wrong[1]}\n")
     assert not (tmp_path / "out").exists()

@@ -22,9 +22,11 @@ from tokenhmr.models.tokenhmr import TokenHMR
 from tokenhmr.rotations import mirror_matrix
 from tokenhmr.structs import Batch, Pose, ask
 from tokenhmr.synthesis import synthesize
+from tokenhmr.synthesis.poses import Shares
 from tokenhmr.training.motion import mirror_body
 
 SEED = 707
+CAPTURED = Shares(key_poses=0.0)  # motion capture alone
 MOST, LONGEST = 2, 9.0  # occluders in a picture; pixels of blur
 SOURCE = {"name": "synthetic", "weight": 1.0, "trusted": True, "licence": "CC0-1.0", "origin": "python -m tokenhmr.synthesis"}
 
@@ -33,7 +35,7 @@ def write_pictures(folder: Path, motion: Path, count: int, split: str) -> Path:
     """Pictures with the poses of a split, once, and a list that reads them."""
     listed = folder / "pictures.yaml"
     if not listed.is_file():
-        synthesize(folder, count=count, seed=SEED, split=split, motion=motion, key_pose_share=0.0, workers=0, force=True)
+        synthesize(folder, count=count, seed=SEED, split=split, motion=motion, shares=CAPTURED, workers=0, force=True)
         listed.write_text(json.dumps({"sources": [SOURCE | {"shards": f"synthetic-{split}-*.tar"}]}), encoding="utf-8")
     return listed
 

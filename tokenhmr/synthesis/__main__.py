@@ -9,7 +9,6 @@ import tarfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tokenhmr.render import contact_sheet
 from tokenhmr.synthesis.chunks import SPLITS
 from tokenhmr.synthesis.looks import LOOKS
+from tokenhmr.synthesis.poses import Shares
 from tokenhmr.synthesis.shards import draw_joints, synthesize
 
 
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         help="people of --motion in the train split whose arms and legs each come from another frame (default: 0)",
     )
+    add("--tilt-share", type=float, help="people of --motion in the train split who lean, up to upside down (default: 0)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes; 0 works in this one (default: one for each core)")
     add("--per-shard", type=int, default=1000, help="pictures in a tar (default: %(default)s)")
     add("--pseudo", action="store_true", help="spoil the labels as fitted pseudo-labels are, and mark them as not trusted")
@@ -74,14 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _shares(options: argparse.Namespace) -> dict[str, Any]:
-    """Those shares that were given; a ``ValueError`` where they are shares of nobody."""
-    names = ("key_pose_share", "token_share", "limb_share")
-    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+def _shares(options: argparse.Namespace) -> Shares:
+    """The shares asked for, others as they are by default; a ``ValueError`` where they are shares of nobody."""
+    kinds = {"key_pose_share": "key_poses", "token_share": "tokens", "limb_share": "limbs", "tilt_share": "tilts"}
+    given = {option: value for option in kinds if (value := getattr(options, option)) is not None}
     if given and (options.motion is None or options.split != "train"):
         option = "--" + next(iter(given)).replace("_", "-")
         raise ValueError(f"{option} is of the people of --motion in the train split: others stand as they do")
-    return given
+    return Shares(**{kinds[option]: value for option, value in given.items()})
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -93,9 +94,9 @@ def _run(options: argparse.Namespace) -> int:
     with Progress(*columns, disable=options.quiet, transient=True) as progress:
         task = progress.add_task(what, total=options.count)
         shares = _shares(options)
-        make = partial(draw_joints, **shares)
+        make = partial(draw_joints, shares=shares)
         if not options.joints_only:
-            make = partial(synthesize, pseudo=options.pseudo, look=options.look, **shares)
+            make = partial(synthesize, pseudo=options.pseudo, look=options.look, shares=shares)
         paths = make(
             options.out,
             count=options.count,

@@ -22,7 +22,7 @@ from tokenhmr.synthesis.labels import Person, exact, pseudo
 from tokenhmr.synthesis.looks import LOOKS
 from tokenhmr.synthesis.people import clothe
 from tokenhmr.synthesis.picture import Shot
-from tokenhmr.synthesis.poses import MotionPoses, Poses, read_poses, sample_key_poses
+from tokenhmr.synthesis.poses import MotionPoses, Poses, Shares, read_poses, sample_key_poses
 from tokenhmr.synthesis.scene import View
 from tokenhmr.synthesis.shapes import sample_shape, stature_and_build, traits
 from tokenhmr.synthesis.tailor import Tailor, measure
@@ -39,10 +39,8 @@ class Order:
     split: str
     motion: Path | None  # folder with train, val and test
     pseudo: bool
-    key_pose_share: float  # of the training pictures with motion, how many show key poses all the same
+    shares: Shares  # of the training people with motion
     look: str = "first"  # of looks.LOOKS
-    token_share: float = 0.0  # of the training people with motion, how many have poses said anew in tokens
-    limb_share: float = 0.0  # of the training people with motion, how many have each arm and leg from another frame
 
 
 class Sample(NamedTuple):
@@ -168,12 +166,10 @@ def _poses(order: Order, generator: np.random.Generator) -> Poses:
     if order.motion is None:
         return authored
     training = order.split == "train"
-    captured = _motion(order.motion / order.split).sample(
-        CHUNK, generator, vary=training, token_share=order.token_share, limb_share=order.limb_share
-    )
+    captured = _motion(order.motion / order.split).sample(CHUNK, generator, vary=order.shares if training else None)
     if not training:
         return captured
-    chosen = generator.random(CHUNK) < order.key_pose_share
+    chosen = generator.random(CHUNK) < order.shares.key_poses
     return Poses(
         body=np.where(chosen[:, None, None], authored.body, captured.body),
         root=np.where(chosen[:, None, None], authored.root, captured.root),

@@ -46,6 +46,25 @@ _LYING = 0.15  # share of key poses that lie on the ground
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shares:
+    """How many of the training people are of each kind, from 0 to 1. Kinds mix: one person may be of several."""
+
+    key_poses: float = 0.2  # key poses, where there is motion beside them
+    tokens: float = 0.15  # of those with motion: poses said anew in tokens
+    limbs: float = 0.0  # of those with motion: each arm and leg from another frame
+    tilts: float = 0.0  # of those with motion: the whole body leans, up to upside down
+
+    def __post_init__(self) -> None:
+        for name, share in vars(self).items():
+            most = 1 - EXCHANGED if name == "tokens" else 1.0
+            if not 0 <= share <= most:
+                raise ValueError(f"the share of {name} is from 0 to {most:g}, not {share:g}")
+
+
+USUAL = Shares()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Poses:
     """Some people: how each stands, and who lent the pose."""
 
@@ -66,26 +85,24 @@ class MotionPoses:
     subjects: tuple[str, ...]  # one for each clip
     share: Float64[np.ndarray, " clip"]  # how often a clip is drawn
 
-    def sample(
-        self, count: int, generator: np.random.Generator, *, vary: bool, token_share: float = 0.0, limb_share: float = 0.0
-    ) -> Poses:
-        """Frames, half of them mirrored. ``vary`` lends every fifth body another's upper half, raises shoulders with arms,
-        now and then in a shrug, and perturbs joints, but none beyond its limits if it was within. ``token_share`` of the
-        varied bodies are first said anew in the tokenizer's words (``wording``); their source ends in ``~tokens``.
-        ``limb_share`` of the varied have each arm and leg from another frame."""
+    def sample(self, count: int, generator: np.random.Generator, *, vary: Shares | None) -> Poses:
+        """Frames, half of them mirrored, as captured where ``vary`` is None. Otherwise every fifth body is lent another's
+        upper half, shoulders rise with arms, now and then in a shrug, and joints are perturbed, but none beyond its limits
+        if it was within. Shares of ``vary`` are first said anew in the tokenizer's words (``wording``; their source ends in
+        ``~tokens``), have limbs of others, lean as a whole."""
         frame = self._frames(count, generator)
         body, root = self.body[frame], self.root[frame]
         other = self._frames(count, generator)
         exchanged = generator.random(count) < EXCHANGED
         noise = generator.standard_normal((count, 21, 3)).astype(np.float32) * _SPREAD
         said_anew = np.zeros(count, dtype=bool)
-        if vary and token_share:
-            chosen = ~exchanged & (generator.random(count) < token_share / (1 - EXCHANGED))
+        if vary and vary.tokens:
+            chosen = ~exchanged & (generator.random(count) < vary.tokens / (1 - EXCHANGED))
             body[chosen], said_anew[chosen] = reword(body[chosen], self.body[other[chosen]], generator)
         if vary:
             body[np.ix_(exchanged, _UPPER)] = self.body[other[exchanged]][:, _UPPER]
-            if limb_share:
-                self._lend_limbs(body, generator.random(count) < limb_share, generator)
+            if vary.limbs:
+                self._lend_limbs(body, generator.random(count) < vary.limbs, generator)
             body = lift_shoulders(body, *_girdles(count, generator))
             low, high = key_poses.joint_limits()
             body = np.clip(body + noise, np.minimum(low, body), np.maximum(high, body))
@@ -93,6 +110,9 @@ class MotionPoses:
         body[flipped] = body[flipped][:, _SWAPPED] * _MIRROR
         sign = np.array([-1.0, 1.0, 1.0])
         root[flipped] = root[flipped] * sign[:, None] * sign
+        if vary and vary.tilts:
+            chosen = generator.random(count) < vary.tilts
+            root = np.where(chosen[:, None, None], _tilts(count, generator) @ root, root)
         source = tuple(
             f"{self.names[self.clip[f]]}:{f - self.first[self.clip[f]]}{'~tokens' * new}"
             for f, new in zip(frame, said_anew.tolist(), strict=True)
@@ -113,6 +133,14 @@ class MotionPoses:
         clip = generator.choice(len(self.share), size=count, p=self.share)
         length = np.diff(np.append(self.first, len(self.body)))[clip]
         return self.first[clip] + (generator.random(count) * length).astype(np.int64)
+
+
+def _tilts(count: int, generator: np.random.Generator) -> Float64[np.ndarray, "person 3 3"]:
+    """Leaning to any side: half of all by less than 50 degrees, one in 25 by more than 120."""
+    side = generator.uniform(0, 2 * np.pi, size=count)
+    angle = np.pi * generator.beta(1.5, 3.5, size=count)
+    axis = np.stack([np.cos(side), np.zeros(count), np.sin(side)], axis=1)
+    return roma.rotvec_to_rotmat(torch.from_numpy(axis * angle[:, None])).numpy()
 
 
 def _girdles(

@@ -19,7 +19,7 @@ import torch
 from tokenhmr.synthesis.chunks import CHUNK, SPLITS, Order, Sample, make_chunk
 from tokenhmr.synthesis.joints import make_joints, write_joints
 from tokenhmr.synthesis.looks import LOOKS
-from tokenhmr.synthesis.poses import EXCHANGED
+from tokenhmr.synthesis.poses import USUAL, Shares
 
 Made = TypeVar("Made")
 
@@ -34,9 +34,7 @@ def synthesize(
     workers: int = 0,
     pseudo: bool = False,
     per_shard: int = 1000,
-    key_pose_share: float = 0.2,
-    token_share: float = 0.15,
-    limb_share: float = 0.0,
+    shares: Shares = USUAL,
     look: str = "first",
     force: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -44,21 +42,13 @@ def synthesize(
     """Write ``count`` annotated pictures to ``out`` as tar shards and return their paths.
 
     ``motion`` is a folder with ``train``, ``val`` and ``test`` in AMASS layout; without it the package's key poses serve.
+    ``shares`` says how the training people of the motion are varied.
     ``workers`` processes do the work (0: this one); they change nothing in the bytes. ``progress`` is called with the number
     of pictures written so far. ``look`` is ``second`` for the same people under other cameras, lamps, shader and sensor: for
     tests only, so ``split`` must be ``test``. Raises ``FileNotFoundError`` or ``ValueError`` for what cannot work, before
     anything is written.
     """
-    order = Order(
-        seed=seed,
-        split=split,
-        motion=motion,
-        pseudo=pseudo,
-        key_pose_share=key_pose_share,
-        look=look,
-        token_share=token_share,
-        limb_share=limb_share,
-    )
+    order = Order(seed=seed, split=split, motion=motion, pseudo=pseudo, shares=shares, look=look)
     _check(order, count=count, workers=workers, per_shard=per_shard)
     kind = "-pseudo" * pseudo + "-second" * (look == "second")
     name = f"synthetic{kind}-{split}"
@@ -84,9 +74,7 @@ def draw_joints(
     motion: Path | None = None,
     workers: int = 0,
     per_shard: int = 1000,
-    key_pose_share: float = 0.2,
-    token_share: float = 0.15,
-    limb_share: float = 0.0,
+    shares: Shares = USUAL,
     force: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> list[Path]:
@@ -94,15 +82,7 @@ def draw_joints(
 
     They are the people of the pictures of the same seed. ``per_shard`` is rounded up to whole chunks.
     """
-    order = Order(
-        seed=seed,
-        split=split,
-        motion=motion,
-        pseudo=False,
-        key_pose_share=key_pose_share,
-        token_share=token_share,
-        limb_share=limb_share,
-    )
+    order = Order(seed=seed, split=split, motion=motion, pseudo=False, shares=shares)
     _check(order, count=count, workers=workers, per_shard=per_shard)
     _clear(out, f"synthetic-joints-{split}-*.npz", force=force)
     chunks = _made(make_joints, order, count, workers)
@@ -137,14 +117,6 @@ def _check(order: Order, *, count: int, workers: int, per_shard: int) -> None:
             f"count {count} and pictures per shard {per_shard} must be 1 or more, "
             f"workers {workers} and seed {order.seed} 0 or more"
         )
-    shares = {
-        "key_pose_share": (order.key_pose_share, 1.0),
-        "token_share": (order.token_share, 1 - EXCHANGED),
-        "limb_share": (order.limb_share, 1.0),
-    }
-    for name, (share, most) in shares.items():
-        if not 0 <= share <= most:
-            raise ValueError(f"{name} is from 0 to {most:g}, not {share:g}")
     if order.motion is not None:
         folder = order.motion / order.split
         if not folder.is_dir():
