@@ -22,7 +22,7 @@ ROOF = len(FLOORS) - 1
 # Inside models: blocks, then tokenizers, then model files (all that is not named), then what loads them.
 BLOCKS = (
     "vit", "resnet", "hrnet", "transformer", "mixer", "convolution", "locator", "places", "quantizer", "parts", "discriminator",
-    "public_weights",
+    "public_weights", "stored",
 )  # fmt: skip
 MODEL_STAGE = dict.fromkeys(BLOCKS, 0) | {
     "tokenizer": 1,

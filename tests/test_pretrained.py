@@ -23,8 +23,7 @@ def small_tokenizer():
     return tokenizer
 
 
-@pytest.fixture(scope="module")
-def model():
+def small_model():
     torch.manual_seed(0)
     return build_tokenhmr(
         backbone={"stem": "conv", "width": 64, "depth": 1, "heads": 2},
@@ -33,6 +32,11 @@ def model():
         tokenizer=small_tokenizer(),
         body=load_body("open"),
     ).eval()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_model()
 
 
 @pytest.fixture(scope="module")
@@ -234,8 +238,8 @@ def test_what_cannot_be_loaded_is_not_saved(model, tmp_path):
     ):
         with pytest.raises(ValueError, match=words):
             save_pretrained(model, tmp_path / "m", metadata=metadata)
-    with pytest.raises(ValueError, match="float32 or float16, not 'int8'"):
-        save_pretrained(model, tmp_path / "m", dtype="int8")
+    with pytest.raises(ValueError, match="float32, float16 or int8, not 'int4'"):
+        save_pretrained(model, tmp_path / "m", dtype="int4")
     with pytest.raises(ValueError, match="Linear"):
         save_pretrained(torch.nn.Linear(2, 2), tmp_path / "m")
     sick = small_tokenizer()

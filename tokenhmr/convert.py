@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
             add("--config", type=Path, metavar="FILE", help="model_config.yaml, in place of what the checkpoint says itself")
         add("--heads", type=int, metavar="N", help="of the backbone's attention, for a width that is none of ViTPose's")
         add("--weights", type=Path, metavar="DIR", help="with --to official: the folder to convert back")
-        add("--dtype", choices=("float32", "float16"), default="float32", help="of our file (default: %(default)s)")
+        add("--dtype", choices=("float32", "float16", "int8"), default="float32", help="of our file (default: %(default)s)")
         add("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
         add("--debug", action="store_true", help="show the traceback of an error")
     words = "an image model of ours as one ONNX file, crop to parameters, joints and mesh, to be run without torch"

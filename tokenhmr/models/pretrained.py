@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from tokenhmr import __version__
 from tokenhmr.body import Body
@@ -28,6 +28,7 @@ from tokenhmr.models.bodies import matching_body
 from tokenhmr.models.finder import PersonFinder
 from tokenhmr.models.hmr2 import HMR2, build_hmr2
 from tokenhmr.models.parts import build_backbone, in_precision
+from tokenhmr.models.stored import SCALE, State, packed, unpacked
 from tokenhmr.models.tokenhmr import TokenHMR, build_tokenhmr
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.models.undrawn import Undrawn
@@ -39,10 +40,8 @@ IMAGE_MODELS = {"tokenhmr": TokenHMR, "hmr2": HMR2}  # by the kind that config.j
 TOKENIZER, BACKBONE, FINDER = "pose_tokenizer", "backbone", "person_finder"
 PREFIX = {TOKENIZER: "tokenizer.", BACKBONE: "backbone."}  # of a part's tensors inside an image model
 KINDS = (*IMAGE_MODELS, *PREFIX, FINDER)
-DTYPES = {"float32": torch.float32, "float16": torch.float16}
 LARGEST_NUMBER = 2**16  # a width or depth beyond this is no model but an attack on the memory
 
-State = dict[str, Tensor]
 ImageModel = TokenHMR | HMR2
 
 
@@ -116,11 +115,10 @@ def save_pretrained(
 ) -> Path:
     """Write the two files and return their folder.
 
-    ``dtype="float16"`` halves the file; numbers too large for it stay float32. Raises ``ValueError`` for a model that was
-    not made from numbers, for numbers that are not finite and for metadata that JSON cannot hold.
+    ``dtype="float16"`` halves the file; numbers too large for it stay float32. ``"int8"`` quarters it but for vectors, tables
+    and a tokenizer inside an image model, which become float16 (``stored.py``). Raises ``ValueError`` for a model that was not
+    made from numbers, for another dtype, for numbers that are not finite and for metadata that JSON cannot hold.
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"weights are stored as {' or '.join(DTYPES)}, not {dtype!r}")
     config: dict[str, Any] = _describe(model) | {"dtype": dtype}
     clash = sorted(set(config) & set(metadata or {}) - {"licences"})
     if clash:
@@ -128,7 +126,7 @@ def save_pretrained(
     licences: dict[str, Any] = config["licences"] | dict((metadata or {}).get("licences", {}))
     config |= dict(metadata or {}) | {"licences": licences}
 
-    state = {name: _stored(name, value, DTYPES[dtype]) for name, value in model.state_dict().items()}
+    state = packed(model.state_dict(), dtype)
     config["id"] = _digest(state)
     try:
         text = json.dumps(config, indent=2, allow_nan=False)
@@ -159,17 +157,6 @@ def _describe(model: nn.Module) -> dict[str, Any]:
     return {
         "format": FORMAT, "tokenhmr": __version__, "kind": kind, "numbers": model.numbers, **body, "licences": licences,
     }  # fmt: skip
-
-
-def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
-    """A tensor as it goes into the file: contiguous, on the CPU, in memory of its own."""
-    value = value.detach().cpu().clone(memory_format=torch.contiguous_format)
-    if not value.is_floating_point():
-        return value
-    if not value.isfinite().all():
-        raise ValueError(f"{name} holds numbers that are not finite: nothing was saved")
-    small = value.to(dtype)
-    return small if small.isfinite().all() else value
 
 
 def load(name_or_dir: str | os.PathLike[str] = "default", *, body: Body | None = None, precision: str = "fp32") -> ImageModel:
@@ -258,25 +245,30 @@ def _read(path: Path, expected: State, identity: Any, prefix: str) -> State:
         with safe_open(path, framework="pt", device="cpu") as file:
             owner = (file.metadata() or {}).get("id")
             found = {name.removeprefix(prefix): file.get_slice(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
-            problems = _differences(expected, {name: found[name].get_shape() for name in found})
+            # What is rounded to eight bits has the worth of a step beside it, one for each row.
+            rounded = [name for name in expected if name in found and expected[name].ndim and found[name].get_dtype() == "I8"]
+            shapes = {name: list(value.shape) for name, value in expected.items()}
+            shapes |= {name + SCALE: shapes[name][:1] for name in rounded}
+            problems = _differences(shapes, {name: found[name].get_shape() for name in found})
             if owner is not None and identity is not None and owner != identity:
                 problems.insert(0, f"it belongs to weights {owner}, {CONFIG} beside it to {identity}")
             if problems:
                 raise ValueError(f"{path} does not fit its {CONFIG}: {'; '.join(problems)}")
-            state = {name: file.get_tensor(prefix + name) for name in expected}
+            state = {name: file.get_tensor(prefix + name) for name in shapes}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is not a safetensors file: {error}") from error
-    wrong = [name for name in state if state[name].is_floating_point() != expected[name].is_floating_point()]
+    state = {name: unpacked(state[name], state.get(name + SCALE) if name in rounded else None) for name in expected}
+    wrong = [name for name in expected if state[name].is_floating_point() != expected[name].is_floating_point()]
     if wrong:
         raise ValueError(f"{path} does not fit its {CONFIG}: numbers of another type in {_listed(wrong)}")
-    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    return state
 
 
-def _differences(expected: State, found: Mapping[str, list[int]]) -> list[str]:
+def _differences(expected: Mapping[str, list[int]], found: Mapping[str, list[int]]) -> list[str]:
     misshapen = [
-        f"{name} is {list(found[name])} and should be {list(expected[name].shape)}"
+        f"{name} is {list(found[name])} and should be {expected[name]}"
         for name in expected
-        if name in found and list(found[name]) != list(expected[name].shape)
+        if name in found and list(found[name]) != expected[name]
     ]
     kinds = {
         "missing": [name for name in expected if name not in found],

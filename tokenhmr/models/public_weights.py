@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Shaped
 from torch import Tensor
 
-State = dict[str, Shaped[Tensor, "..."]]
+from tokenhmr.models.stored import State
+
 Shape = tuple[int, ...]
 
 # Left out by name: the licensed body that a checkpoint carries along, and Lightning's note that it has started.
