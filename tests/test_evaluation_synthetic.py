@@ -90,5 +90,19 @@ def test_without_pictures_of_ones_own_the_synthetic_protocol_makes_them_once(tmp
     stamp = made.stat().st_mtime_ns
     words, again = run()
     assert "of before" in words and made.stat().st_mtime_ns == stamp and again == first
+    words, mean = run("flip_test=true")
+    assert "with weights default, flip test" in words and mean["protocol"]["hash"] == first["protocol"]["hash"]
+    assert 0 < abs(mean["numbers"]["mpjpe"]["mean"] - first["numbers"]["mpjpe"]["mean"]) < 60
     _, other = run("synthetic.seed=1")
     assert made.stat().st_mtime_ns != stamp and other["protocol"]["hash"] != first["protocol"]["hash"]
+
+
+def test_a_flip_test_is_of_bodies_on_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["evaluation", "protocol=thresholds", "flip_test=true", f"out={tmp_path}"])
+    with pytest.raises(SystemExit) as ended:
+        run_hydra(evaluate, "evaluation")
+    assert ended.value.code == 2
+    assert (
+        capsys.readouterr().err
+        == "error: flip_test=true is for protocols that measure bodies on pictures: leave it out (debug=true shows where)\n"
+    )

@@ -30,6 +30,7 @@ MODEL_STAGE = dict.fromkeys(BLOCKS, 0) | {
     "pretrained": 3,
     "onnx_export": 3,
     "exchange": 3,
+    "flip_test": 3,
     "__init__": 3,
 }
 

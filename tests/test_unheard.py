@@ -210,6 +210,9 @@ def test_shares_of_nobody_are_refused(tmp_path, capsys):
     for words in (["--limb-share", "0.5"], ["--key-pose-share", "0.5", "--motion", "x", "--split", "test"]):
         assert synthesis(["--out", str(tmp_path / "x"), "--count", "2", *words]) == 2
         assert "is of the people of --motion in the train split" in capsys.readouterr().err
+    assert synthesis(["--out", str(tmp_path / "x"), "--count", "2", "--contact-sheet", "sheet.txt"]) == 2
+    assert capsys.readouterr().err == "error: sheet.txt cannot be written: it should end in .png or .jpg\n"
+    assert not (tmp_path / "x").exists()
 
 
 # ------------------------------------------------------------------------------------------------ the Python door

@@ -15,6 +15,7 @@ KINDS = {
     "vitpose": "a ViTPose backbone, to start training from",
     "mae": "a ViT in MAE's or timm's names, patches of 16x16, to start training from",
 }
+BACK = {"official": ("tokenhmr", "pose_tokenizer"), "hmr2": ("hmr2",), "vitpose": ("backbone",)}  # kinds of ours
 NEEDED = {"official": ("tokenizer",), "hmr2": ("checkpoint",), "vitpose": ("checkpoint",), "mae": ("checkpoint",)}
 
 EPILOG = """\
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
             add("--config", type=Path, metavar="FILE", help="model_config.yaml, in place of what the checkpoint says itself")
         add("--heads", type=int, metavar="N", help="of the backbone's attention, for a width that is none of ViTPose's")
         add("--weights", type=Path, metavar="DIR", help="with --to official: the folder to convert back")
-        add("--dtype", choices=("float32", "float16", "int8"), default="float32", help="of our file (default: %(default)s)")
+        add("--dtype", choices=("float32", "float16", "int8"), help="of our file (default: float32)")
         add("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
         add("--debug", action="store_true", help="show the traceback of an error")
     words = "an image model of ours as one ONNX file, crop to parameters, joints and mesh, to be run without torch"
@@ -91,18 +92,20 @@ def _convert(options: argparse.Namespace) -> list[str]:
     from tokenhmr.models import exchange  # torch comes with it: only now is it needed
 
     if options.to == "official":
+        _check_kind(options.kind, options.weights)
         return exchange.to_official(options.weights, options.out)
+    dtype = options.dtype or "float32"
     if options.kind == "vitpose":
-        return exchange.convert_vitpose(options.checkpoint, options.out, heads=options.heads, dtype=options.dtype)
+        return exchange.convert_vitpose(options.checkpoint, options.out, heads=options.heads, dtype=dtype)
     if options.kind == "mae":
-        return exchange.convert_mae(options.checkpoint, options.out, heads=options.heads, dtype=options.dtype)
+        return exchange.convert_mae(options.checkpoint, options.out, heads=options.heads, dtype=dtype)
     config = None if options.config is None else read_config(options.config)
     if options.kind == "hmr2":
-        return exchange.convert_hmr2(options.checkpoint, options.out, config=config, heads=options.heads, dtype=options.dtype)
+        return exchange.convert_hmr2(options.checkpoint, options.out, config=config, heads=options.heads, dtype=dtype)
     if options.checkpoint is None:
-        return exchange.convert_tokenizer(options.tokenizer, options.out, dtype=options.dtype)
+        return exchange.convert_tokenizer(options.tokenizer, options.out, dtype=dtype)
     return exchange.convert_official(
-        options.tokenizer, options.checkpoint, options.out, config=config, heads=options.heads, dtype=options.dtype
+        options.tokenizer, options.checkpoint, options.out, config=config, heads=options.heads, dtype=dtype
     )
 
 
@@ -120,11 +123,31 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _check(options: argparse.Namespace) -> None:
+    if options.to == "official" and options.kind == "mae":
+        raise ValueError("convert mae: there is no way back to MAE's names; vitpose --to official writes a backbone")
     needed = ("weights",) if options.to == "official" else NEEDED[options.kind]
     missing = [f"--{name}" for name in needed if getattr(options, name) is None]
     if missing:
         why = " (a TokenHMR checkpoint does not hold its tokenizer)" if missing == ["--tokenizer"] else ""
         raise ValueError(f"convert {options.kind} --to {options.to} needs {', '.join(missing)}{why}")
+    unheard = {"weights": "is for --to official"}
+    if options.to == "official":
+        unheard = dict.fromkeys(("tokenizer", "checkpoint", "config", "heads", "dtype"), "says nothing beside --to official")
+    elif options.checkpoint is None:
+        unheard |= dict.fromkeys(("config", "heads"), "says nothing of a tokenizer alone")
+    for name, why in unheard.items():
+        if getattr(options, name, None) is not None:
+            raise ValueError(f"convert {options.kind}: --{name} {why}: leave it out")
+
+
+def _check_kind(kind: str, weights: Path) -> None:
+    """What is written goes by the folder; a ``ValueError`` where the command names another kind."""
+    from tokenhmr.models.pretrained import read_config  # torch comes with it
+
+    held = read_config(weights)["kind"]
+    right = next((name for name, kinds in BACK.items() if held in kinds), kind)
+    if right != kind:
+        raise ValueError(f"{weights} holds a {held}: convert {right} --to official --weights {weights}")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,16 @@ import os
 import platform
 import shutil
 import sys
+import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenhmr import __version__
 
+FILES = "pictures, videos, body files, folders of weights, shards (.tar), boxes, cameras and joints for the demo (.json, .csv)"
 GOOD, LACKING, BROKEN = "ok", "--", "NO"  # all is well; something optional is missing; something needed is missing
 
 # Module, distribution, what it is for; needed where the demo on pictures does not run without it.
@@ -40,6 +43,12 @@ LIBRARIES = (
     ("transformers", "transformers", "--detector rtdetr", False),
 )
 LEAST_DISK = 1e9  # bytes
+# What is good for another command, by its ending.
+ELSEWHERE = {
+    **dict.fromkeys((".pth", ".pt", ".ckpt"), "weights of others: python -m tokenhmr.convert makes a folder of ours of them"),
+    ".safetensors": "weights are looked at with their config.json: name the folder",
+    ".yaml": "a list or a configuration: python -m tokenhmr.data.prepare check LIST.yaml looks through the data of a list",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,14 +142,21 @@ def _try(check: Callable[[], str]) -> Finding:
 
 
 def _file(path: Path) -> Finding:
-    """What a picture, video, body file or folder of weights is good for."""
+    """What a picture, video, body file, shard, JSON of the demo or folder of weights is good for."""
 
     def look() -> str:
         if not path.exists():
             raise FileNotFoundError("no such file or folder")
         if path.is_dir():
             return _weights_folder(path)
-        if path.suffix.lower() in {".npz", ".pkl"}:
+        ending = path.suffix.lower()
+        if ending in ELSEWHERE:
+            raise ValueError(ELSEWHERE[ending])
+        if ending == ".tar":
+            return _shard(path)
+        if ending in {".json", ".csv"}:
+            return _said_of_pictures(path)
+        if ending in {".npz", ".pkl"}:
             from tokenhmr.body import load_body
 
             body = load_body(str(path))
@@ -163,6 +179,42 @@ def _weights_folder(path: Path) -> str:
 
 def _licences(card: Mapping[str, Any]) -> str:
     return "; ".join(f"{what}: {licence}" for what, licence in card.get("licences", {}).items())
+
+
+def _shard(path: Path) -> str:
+    try:
+        with tarfile.open(path) as tar:
+            names = [member.name for member in tar if member.isfile()]
+    except tarfile.TarError as error:
+        raise ValueError(f"not a whole tar ({error})") from error
+    labels = sum(name.endswith((".json", ".pyd")) for name in names)  # ours, and those of 4D-Humans
+    if not labels:
+        raise ValueError(f"a tar of {len(names)} files without labels: no shard of annotated pictures")
+    return f"a shard with {labels} labels among {len(names)} files: python -m tokenhmr.data.prepare check {path} looks at each"
+
+
+def _said_of_pictures(path: Path) -> str:
+    """What a JSON or CSV file is to the demo: cameras, boxes or joints."""
+    from tokenhmr.demo.boxes import read_boxes
+    from tokenhmr.demo.camera import read_cameras
+    from tokenhmr.demo.keypoints import read_keypoints
+
+    if path.suffix.lower() == ".json":
+        try:
+            json.loads(path.read_text(encoding="utf-8-sig"))
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"no JSON ({error})") from error
+        with suppress(ValueError):
+            cameras = read_cameras(path)
+            return (
+                f"cameras for the demo (--camera): {len(cameras.by_frame)} by frame, {int(cameras.common is not None)} for all"
+            )
+        with suppress(ValueError):
+            return f"joints for the demo (--refine), of {len(read_keypoints(path).frames)} pictures or clips"
+    listed = read_boxes(path)
+    if listed.wrong:
+        raise ValueError(f"neither cameras nor joints nor boxes of the demo: {next(iter(listed.wrong.values()))}")
+    return f"boxes for the demo (--boxes), of {len(listed.boxes)} pictures or frames"
 
 
 def _picture_or_video(path: Path) -> str:
@@ -207,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=f"{GOOD}: all is well; {LACKING}: not there, needed only for what the line says; {BROKEN}: has to be mended. "
         "Nothing is changed, downloaded or sent. Exit status: 0, or 2 where something has to be mended.",
     )
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="pictures, videos, body files, folders of weights")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help=FILES)
     parser.add_argument("--json", action="store_true", help="the same as one JSON object on standard output")
     options = parser.parse_args(arguments)
     findings = examine(options.files)

@@ -118,12 +118,12 @@ def made_by(setting: DictConfig, *arguments: Any, **named: Any) -> Any:
     return made(*arguments, **named)
 
 
-def refuse_beside(setting: str, others: Sequence[str]) -> None:
+def refuse_beside(setting: str, others: Sequence[str], *, why: str = "its weights say of what kind and size they are") -> None:
     """A ``ValueError`` where the command line sets what says nothing beside ``setting``, which has said it."""
     words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     for name in (word.lstrip("+~").partition("=")[0] for word in words):
         if name.split(".")[0] in others:
-            raise ValueError(f"{name} says nothing beside {setting}=...: its weights say of what kind and size they are")
+            raise ValueError(f"{name} says nothing beside {setting}=...: {why}")
 
 
 def _begin_sweep_job(config: DictConfig) -> None:

@@ -16,12 +16,13 @@ from torch import nn
 
 from tokenhmr.body import Body, load_body
 from tokenhmr.data.batches import held_out_batches
-from tokenhmr.data.sources import Source, read_data_list
+from tokenhmr.data.sources import Source, check_drawn, parse_data_list, read_data_list
 from tokenhmr.entry import made_by, plain_settings, refuse_beside, run_hydra
-from tokenhmr.evaluation.image import mean_pose_baseline, means, metric_sums
+from tokenhmr.evaluation.image import METRICS, mean_pose_baseline, means, metric_sums
 from tokenhmr.models.pretrained import ImageModel, load, load_tokenizer
 from tokenhmr.resources import data_list_path
 from tokenhmr.structs import Batch
+from tokenhmr.training.best import check_metrics
 from tokenhmr.training.claim import claimed
 from tokenhmr.training.course import describe_step, follow, read_pace
 from tokenhmr.training.drawn import read_training
@@ -35,6 +36,7 @@ from tokenhmr.training.start import hold_still, take_backbone
 
 EVALUATION_BATCH = 32
 LEARN_FROM = ("pictures", "joints")
+DRAWN = ("synthetic-train-", "synthetic-pseudo-train-", "synthetic-test-")  # how the files of ``write_pictures`` are called
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,14 @@ def write_pictures(config: DictConfig, folder: Path, accelerator: Accelerator) -
 def find_pictures(config: DictConfig, folder: Path, accelerator: Accelerator) -> Pictures:
     """The sources of a run; only the main process writes, the others wait for it."""
     root = folder / "pictures" if config.data_root is None else Path(config.data_root)
+    lists = held_out_lists(config)
     if config.data_root is None:
+        for name in (config.data_list, *lists.values()):
+            for source in parse_data_list(data_list_path(name)):
+                check_drawn([str(shard) for shard in source.shards], DRAWN, root=root)
         if accelerator.is_main_process:
             write_pictures(config, root, accelerator)
         accelerator.wait_for_everyone()
-    names = [config.held_out] if isinstance(config.held_out, str) else list(config.held_out)
-    if not names:
-        raise ValueError("held_out names no list")
-    lists = {Path(name).stem: name for name in names}
-    if len(lists) < len(names):
-        raise ValueError(f"held_out names two lists alike: {', '.join(names)}")
     return Pictures(
         root=root,
         train=read_data_list(data_list_path(config.data_list), root=root, body=config.body),
@@ -85,10 +85,21 @@ def find_pictures(config: DictConfig, folder: Path, accelerator: Accelerator) ->
     )
 
 
+def held_out_lists(config: DictConfig) -> dict[str, str]:
+    """Lists to measure on, by the names that their metrics bear, in order; ``ValueError`` for none and for two alike."""
+    names = [config.held_out] if isinstance(config.held_out, str) else list(config.held_out)
+    if not names:
+        raise ValueError("held_out names no list")
+    lists = {Path(name).stem: name for name in names}
+    if len(lists) < len(names):
+        raise ValueError(f"held_out names two lists alike: {', '.join(names)}")
+    return lists
+
+
 def build(config: DictConfig, body: Body) -> ImageModel:
     """A new model around the frozen tokenizer, or weights to go on from; parts of it frozen where the recipe says so."""
     if config.init is not None:
-        refuse_beside("init", ["model"])
+        refuse_beside("init", ["model", "tokenizer_weights"])
         model = load(config.init, body=body).train()
     else:
         model = instantiate(config.model, tokenizer=load_tokenizer(config.tokenizer_weights), body=body)
@@ -199,6 +210,8 @@ def check(config: DictConfig, *, processes: int) -> None:
         raise ValueError(f"learn_from is one of {', '.join(LEARN_FROM)}, not {config.learn_from}")
     if (config.joints is not None or config.exact_joints) and config.learn_from != "joints":
         raise ValueError("joints and exact_joints say what learn_from=joints learns from: without it they say nothing")
+    _, *others = held_out_lists(config)
+    check_metrics(config.best_by, [*METRICS, *(f"{name}/{metric}" for name in others for metric in METRICS)])
     if config.batch_size % (processes * config.accumulate):
         raise ValueError(
             f"a batch of {config.batch_size} cannot be shared equally by {processes} processes"

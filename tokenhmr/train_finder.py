@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 
 from tokenhmr.data.mosaic import SheetBatches, WarnOnce, Whole, read_wholes, whole_batches
 from tokenhmr.data.scene import Skip
+from tokenhmr.data.sources import check_drawn
 from tokenhmr.entry import made_by, plain_settings, refuse_beside, run_hydra
-from tokenhmr.evaluation.finding import scores_of, tally_of
+from tokenhmr.evaluation.finding import NOTHING, scores_of, tally_of
 from tokenhmr.models.finder import PersonFinder, take_stem
 from tokenhmr.models.pretrained import load_backbone, load_finder
 from tokenhmr.training.course import describe_step, follow, read_pace, train_whole
@@ -22,11 +23,15 @@ from tokenhmr.training.outset import set_out
 from tokenhmr.training.run import Run, weights_agree
 from tokenhmr.training.start import hold_still
 
+DRAWN = ("synthetic-train-", "synthetic-test-")  # how files that a run without data draws are called
+
 
 def find_wholes(config: DictConfig, folder: Path, accelerator: Accelerator, skip: Skip) -> tuple[list[Whole], list[Whole]]:
     """Pictures to learn from and to measure on; without a data path they are drawn first, by the main process."""
     root = folder / "pictures" if config.data is None else Path(config.data)
     if config.data is None:
+        for patterns in (config.train, config.held_out):
+            check_drawn(patterns, DRAWN, root=root)
         if accelerator.is_main_process:
             from tokenhmr.synthesis import synthesize  # only here: a training on shards need not wait for it
 
@@ -40,7 +45,6 @@ def find_wholes(config: DictConfig, folder: Path, accelerator: Accelerator, skip
 def build(config: DictConfig) -> PersonFinder:
     """A new finder that sees as an image model does, or weights to go on from; parts of it frozen if asked."""
     if config.init is not None:
-        refuse_beside("init", ["model", "start_from"])
         model = load_finder(config.init).train()
     else:
         model = instantiate(config.model)
@@ -52,15 +56,19 @@ def build(config: DictConfig) -> PersonFinder:
 
 def train(config: DictConfig) -> None:
     """Read, build, resume, fit, measure the best weights."""
-    train_whole(config, train_in, what="finder")
+    if config.init is not None:
+        refuse_beside("init", ["model", "start_from"])
+    if config.data is not None:
+        refuse_beside("data", ["synthetic"], why="pictures are drawn only without it")
+    train_whole(config, train_in, what="finder", metrics=tuple(scores_of(NOTHING)))
 
 
 def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None:
     """The training itself, in a folder that nobody else writes to."""
     torch.manual_seed(config.seed)
     skip = WarnOnce()
+    model = build(config)  # before pictures are drawn: weights that are not there are told at once
     wholes, held_out = find_wholes(config, folder, accelerator, skip)
-    model = build(config)
     objective = instantiate(config.loss)
     optimizer = made_by(config.optimizer, model)
     schedule = made_by(config.schedule, optimizer, steps=config.steps)

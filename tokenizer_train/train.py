@@ -18,7 +18,7 @@ from tokenhmr.body.key_poses import sample
 from tokenhmr.data.mixtures import Mixture, read_mixture, read_motion_list
 from tokenhmr.data.mocap import read_motion
 from tokenhmr.entry import made_by, plain_settings, refuse_beside, run_hydra
-from tokenhmr.evaluation.tokenizer import evaluate_tokenizer
+from tokenhmr.evaluation.tokenizer import METRICS, evaluate_tokenizer
 from tokenhmr.models.pretrained import load_tokenizer
 from tokenhmr.models.tokenizer import PoseTokenizer
 from tokenhmr.resources import data_list_path
@@ -61,7 +61,6 @@ def build(config: DictConfig, rotations: Float[Tensor, "frame 21 3 3"]) -> PoseT
         model = instantiate(config.tokenizer)
         model.mean_pose.copy_(matrix_to_rows(rotations).mean(dim=0))
     else:
-        refuse_beside("init", ["tokenizer"])
         model = load_tokenizer(config.init).train()
     hold_still(model, config.freeze)
     return model
@@ -69,7 +68,12 @@ def build(config: DictConfig, rotations: Float[Tensor, "frame 21 3 3"]) -> PoseT
 
 def train(config: DictConfig) -> None:
     """Read, build, resume, fit, measure the best weights once on the test split."""
-    train_whole(config, train_in, what="tokenizer")
+    # Said before motion is read, which may take minutes.
+    if config.init is not None:
+        refuse_beside("init", ["tokenizer"])
+    if config.data is not None:
+        refuse_beside("data", ["embedded"], why="poses of the package are drawn only without it")
+    train_whole(config, train_in, what="tokenizer", metrics=METRICS)
 
 
 def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None:

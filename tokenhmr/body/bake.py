@@ -54,8 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--betas", type=int, default=10, help="shape directions (default: %(default)s)")
     add("--vertices", type=int, default=6890, help="at most so many (default: %(default)s, SMPL's number)")
     add("--cache", type=Path, metavar="DIR", help="folder for Anny's cache (default: Anny's own, below the home folder)")
-    add("--compare", type=Path, metavar="FILE", help="say how far the result is from this body, array by array")
-    add("--packaged", action="store_const", dest="compare", const=OPEN_BODY, help="the same for the body in the package")
+    one = parser.add_mutually_exclusive_group().add_argument
+    one("--compare", type=Path, metavar="FILE", help="say how far the result is from this body, array by array")
+    one("--packaged", action="store_const", dest="compare", const=OPEN_BODY, help="the same for the body in the package")
     add("--quiet", action="store_true", help="say nothing but errors")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -64,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     if options.betas < 1 or options.people <= options.betas:
         raise ValueError(f"{options.people} people span no {options.betas} shape directions: there must be more people")
+    if options.out.suffix != ".npz":
+        raise ValueError(f"--out {options.out} should end in .npz")
     if not options.out.parent.is_dir():
         raise FileNotFoundError(f"no folder {options.out.parent} to write to")
     reference = None if options.compare is None else _read(options.compare)

@@ -33,7 +33,10 @@ from tokenhmr.data.scene import Scene
 from tokenhmr.data.sources import Source, find_shards, read_data_list
 from tokenhmr.data.writer import Storage, read_labels, write_people, write_scenes
 from tokenhmr.evaluation.labels import label_sheet
+from tokenhmr.render import check_picture_path
 from tokenhmr.resources import data_list_folder, data_list_path
+
+WHOLE = ("tokenhmr", "4dhumans", "bedlam", "tsv")  # formats with the pictures in their files
 
 
 class Notes:
@@ -118,13 +121,15 @@ def _sources(options: argparse.Namespace) -> tuple[Source, ...]:
         if options.format is not None or options.name is not None or options.untrusted or options.pictures is not None:
             raise ValueError(f"{first} says of each set what it is: leave --format, --name, --pictures and --untrusted out")
         return read_data_list(listed, root=options.root, body=options.body)
-    name = options.name or Path(first).stem
+    name, kind = options.name or Path(first).stem, options.format or "tokenhmr"
+    if options.pictures is not None and kind in WHOLE:
+        raise ValueError(f"--pictures says nothing beside format {kind}, whose files hold their pictures: leave it out")
     return (
         Source(
             name=name,
             shards=find_shards(options.inputs, root=Path()),
             trusted=not options.untrusted,
-            reader=make_reader(options.format or "tokenhmr"),
+            reader=make_reader(kind),
             pictures=options.root / (options.pictures or Path()),
             body=options.body,
         ),
@@ -153,6 +158,8 @@ def _pictures(options: argparse.Namespace, notes: Notes) -> int:
 
 
 def _check(options: argparse.Namespace, notes: Notes) -> int:
+    if options.people > 0:
+        check_picture_path(options.sheet)
     sources = _sources(options)
     body = load_body(options.body)
     problems, drawn = 0, _Lot(options.people)

@@ -121,6 +121,18 @@ def find_shards(patterns: str | Sequence[str], *, root: Path, without: Sequence[
     return kept
 
 
+def check_drawn(patterns: str | Sequence[str], drawn: Sequence[str], *, root: Path) -> None:
+    """A ``FileNotFoundError`` for a pattern that no file will fit when those have been drawn whose names begin so.
+
+    Asked before the drawing, which takes minutes. Files that are there already are as good.
+    """
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        for name in _expand_braces(pattern):
+            fits = any(name.startswith(begun) or fnmatch(f"{begun}000000.tar", name) for begun in drawn)
+            if not fits and not is_remote(name) and not glob.glob(str(root / name)):
+                raise FileNotFoundError(f"no shard at {root / name}, and none of that name is drawn: where is the data folder?")
+
+
 def _below(shard: Path | str, root: Path) -> str:
     return Path(shard).relative_to(root).as_posix() if isinstance(shard, Path) and shard.is_relative_to(root) else str(shard)
 

@@ -8,8 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from tokenhmr.demo.inputs import list_inputs
-from tokenhmr.demo.options import parser
-from tokenhmr.demo.outputs import chosen_outputs
+from tokenhmr.demo.options import parser, settle
 from tokenhmr.demo.pictures import sample_folder
 from tokenhmr.demo.report import Report, Stop
 
@@ -54,7 +53,8 @@ def _demo(options: argparse.Namespace) -> int:
         if not sources:
             complain("nothing to look at")
             return NOTHING_DONE
-        chosen_outputs(options.save)
+        for line in settle(options, sources):
+            report.complain(line)
         from tokenhmr.demo.setup import open_tools, without_effect  # torch comes with it: only now is it needed
 
         tools = open_tools(options, sources)

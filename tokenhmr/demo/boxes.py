@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from tokenhmr.demo.detector import Boxes, Detector, FullPicture, check_boxes, nobody
+from tokenhmr.demo.detector import Boxes, Detector, FullPicture, check_boxes, check_inside, nobody
 from tokenhmr.demo.pictures import BadPicture, shows_nothing
 
 PERSON = "person"  # COCO's name of the category
@@ -141,14 +141,6 @@ def _as_boxes(where: str, people: Any) -> Boxes:
     return Boxes(xyxy=xyxy, scores=np.array([row[4] if len(row) == 5 else 1.0 for row in rows]), source="file")
 
 
-def check_inside(boxes: Boxes, size: tuple[int, int]) -> None:
-    """Raise ``BadPicture`` for a box that shares no pixel with a picture of (width, height)."""
-    shared = np.minimum(boxes.xyxy[:, 2:], size) - np.maximum(boxes.xyxy[:, :2], 0)
-    if (shared <= 0).any():
-        row = int(np.argmax((shared <= 0).any(axis=1)))
-        raise BadPicture(f"box {boxes.xyxy[row].tolist()} lies outside the picture of {size[0]}x{size[1]} pixels")
-
-
 def find_people(
     image: UInt8[np.ndarray, "height width 3"],
     name: str,
@@ -165,7 +157,10 @@ def find_people(
     """
     boxes = listed.find(name, number)
     if boxes is not None:
-        check_inside(boxes, (round(image.shape[1] / zoom), round(image.shape[0] / zoom)))
+        try:
+            check_inside(boxes.xyxy, (round(image.shape[1] / zoom), round(image.shape[0] / zoom)))
+        except ValueError as error:
+            raise BadPicture(str(error)) from error
         return Found(boxes=boxes, note="" if len(boxes) else "nobody, says the file of boxes")
     if shows_nothing(image):
         return Found(boxes=nobody(), note="nobody found: the picture is a single colour")

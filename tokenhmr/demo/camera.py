@@ -85,6 +85,11 @@ class CameraFile:
     common: Camera | None
     by_frame: Mapping[str, Camera]
 
+    def about(self, name: str, *, moves: bool) -> bool:
+        """Whether one of the frames is of this picture or clip; what has a number alone is a frame of any clip."""
+        mine = (key.partition("#")[0] == name for key in self.by_frame)
+        return any(mine) or any(key.isdigit() and (moves or int(key) == 0) for key in self.by_frame)
+
     def camera(self, *, name: str, number: int) -> Camera:
         """The camera of one frame. Raises ``ValueError`` where the file has none."""
         for key in (f"{name}#{number}", name, str(number)):

@@ -51,6 +51,14 @@ def check_boxes(boxes: Float[np.ndarray, "person 4"]) -> None:
         raise ValueError(f"box {row} is no rectangle (left < right, top < bottom): {boxes[row].tolist()}")
 
 
+def check_inside(boxes: Float[np.ndarray, "person 4"], size: tuple[int, int]) -> None:
+    """Refuse a box that shares no pixel with a picture of (width, height), naming the first."""
+    shared = np.minimum(boxes[:, 2:], size) - np.maximum(boxes[:, :2], 0)
+    if (shared <= 0).any():
+        row = int(np.argmax((shared <= 0).any(axis=1)))
+        raise ValueError(f"box {boxes[row].tolist()} lies outside the picture of {size[0]}x{size[1]} pixels")
+
+
 @final
 class FullPicture:
     """One person, as large as the picture."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from tokenhmr.demo.outputs import OUTPUTS
+from tokenhmr.demo.inputs import Input
+from tokenhmr.demo.outputs import OUTPUTS, chosen_outputs
 
 Add = Callable[..., Any]  # argparse's add_argument
 
 DETECTORS = ("own", "hog", "full", "torchvision", "rtdetr")
 SMOOTHERS = ("one-euro", "none")
+OF_CLIPS = {"smooth": "one-euro", "cutoff": 1.5, "max_gap": 0.5}  # what they are where nobody says
+DRAWN = {"overlay", "video", "side"}  # outputs that a renderer draws
 RENDERERS = ("auto", "numba", "numpy", "pytorch3d")  # render.rasterize.BACKENDS, whose room is not loaded for --help
 
 
@@ -72,8 +75,7 @@ def _add_files(add: Add) -> None:
     add(
         "--renderer",
         choices=RENDERERS,
-        default="auto",
-        help="what draws overlays: numba's loops, numpy, or pytorch3d where you have installed it (default: %(default)s)",
+        help="what draws overlays: numba's loops, numpy, or pytorch3d where you have installed it (default: auto)",
     )
     add("--no-pictures", action="store_true", help="no pixel of the input goes into any file: bodies are drawn on paper")
     add(
@@ -116,6 +118,7 @@ def _add_people(add: Add) -> None:
     add("--no-fallback", action="store_true", help="when nobody is found leave the picture empty, do not take it as one box")
     add("--weights", default="default", metavar="NAME|DIR", help="'default', or a folder of save_pretrained")
     add("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one (default: %(default)s)")
+    add("--flip-test", action="store_true", help="look at mirror images too and take the mean: better, the network works twice")
     add(
         "--batch-size",
         type=_positive,
@@ -140,20 +143,14 @@ def _add_camera(add: Add) -> None:
 def _add_clip(add: Add) -> None:
     add("--sequence", action="store_true", help="a folder of pictures is one clip, in the order of its numbers")
     add("--fps", type=_rate, metavar="F", help="frames a second of numbered frames (default: 30)")
-    add("--smooth", choices=SMOOTHERS, default="one-euro", help="filter of rotations and places (default: %(default)s)")
-    add(
-        "--cutoff",
-        type=float,
-        default=1.5,
-        metavar="HZ",
-        help="of that filter at rest; less is smoother (default: %(default)s)",
-    )
+    usual = OF_CLIPS
+    add("--smooth", choices=SMOOTHERS, help=f"filter of rotations and places (default: {usual['smooth']})")
+    add("--cutoff", type=float, metavar="HZ", help=f"of that filter at rest; less is smoother (default: {usual['cutoff']})")
     add(
         "--max-gap",
         type=float,
-        default=0.5,
         metavar="S",
-        help="seconds that a person may be missed and is put between two sightings (default: %(default)s)",
+        help=f"seconds that a person may be missed and is put between two sightings (default: {usual['max_gap']})",
     )
 
 
@@ -163,6 +160,55 @@ def _add_run(add: Add) -> None:
     add("--json", action="store_true", help="one line of JSON for each input and a last one for all, on standard output")
     add("--strict", action="store_true", help="stop at the first input that cannot be done, with status 2")
     add("--debug", action="store_true", help="show the traceback of an error")
+
+
+def settle(options: argparse.Namespace, sources: Sequence[Input]) -> list[str]:
+    """Fill in what nobody said, and return a line for each option that was given and that none of these inputs hears.
+
+    A ``ValueError`` for an option that does nothing beside another, whatever the inputs. Which names a file of boxes or cameras
+    speaks of is looked at when it is read.
+    """
+    for name, why in _contradicted(options):
+        if is_given(getattr(options, name)):
+            raise ValueError(f"--{name.replace('_', '-')} does nothing {why}: leave it out")
+    lines = [
+        f"--{name.replace('_', '-')} does nothing {why}" for name, why in _unheard(sources) if is_given(getattr(options, name))
+    ]
+    for name, usual in (OF_CLIPS | {"renderer": RENDERERS[0]}).items():
+        if getattr(options, name) is None:
+            setattr(options, name, usual)
+    return lines
+
+
+def is_given(value: Any) -> bool:
+    """Whether somebody said it, be it a zero."""
+    return value is not None and value is not False
+
+
+def _contradicted(options: argparse.Namespace) -> list[tuple[str, str]]:
+    """Names of options that others leave nothing to do, with the reason in words."""
+    unheard = []
+    if options.detector == "full":
+        unheard += [(name, "beside --detector full, which takes every picture whole") for name in ("threshold", "no_fallback")]
+    if options.smooth == "none":
+        unheard.append(("cutoff", "beside --smooth none"))
+    if not DRAWN & set(chosen_outputs(options.save)):
+        unheard.append(("renderer", f"beside --save {options.save}, of which nothing is drawn"))
+    if options.quiet:
+        unheard.append(("verbose", "beside --quiet"))
+    return unheard
+
+
+def _unheard(sources: Sequence[Input]) -> list[tuple[str, str]]:
+    """Names of options that no input hears, with the reason in words. A script may say them of whatever it is given."""
+    unheard = []
+    if not any(source.is_clip for source in sources):
+        unheard += [(name, "with pictures: no input is a clip") for name in OF_CLIPS]
+    if not any(source.frames for source in sources):
+        unheard.append(("fps", "without numbered frames: a video says its own"))
+    if not any(source.frames and source.path.is_dir() for source in sources):
+        unheard.append(("sequence", "without a folder of pictures"))
+    return unheard
 
 
 def _rate(text: str) -> Fraction:

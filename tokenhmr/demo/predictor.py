@@ -15,7 +15,7 @@ from torch import nn
 from tokenhmr.camera import view_of, view_translation
 from tokenhmr.data.crop import crop, crop_matrix, square_side
 from tokenhmr.demo.camera import Camera, assumed_camera, centred, turns_to_rays
-from tokenhmr.demo.detector import check_boxes
+from tokenhmr.demo.detector import check_boxes, check_inside
 from tokenhmr.rotations import matrix_to_axis_angle
 from tokenhmr.structs import Prediction, asks_view, normalise
 
@@ -105,6 +105,7 @@ class Predictor:
         check_picture(image)
         check_boxes(boxes)
         size = (image.shape[1], image.shape[0])
+        check_inside(boxes, size)
         if scores is not None and len(scores) != len(boxes):
             raise ValueError(f"{len(boxes)} boxes and {len(scores)} scores")
         if focal is not None and (camera is not None or not (math.isfinite(focal) and focal > 0)):

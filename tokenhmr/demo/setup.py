@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tokenhmr import __version__
 from tokenhmr.demo.boxes import NO_LIST, Listed, read_boxes
-from tokenhmr.demo.camera import CameraChoice, parse_focal, read_cameras
+from tokenhmr.demo.camera import CameraChoice, CameraFile, parse_focal, read_cameras
 from tokenhmr.demo.detectors import LICENCES, open_detector
 from tokenhmr.demo.inputs import Input
 from tokenhmr.demo.keypoints import read_keypoints
 from tokenhmr.demo.licences import objections, stamp
-from tokenhmr.demo.options import DETECTORS
+from tokenhmr.demo.options import DETECTORS, is_given
 from tokenhmr.demo.outputs import OUTPUTS, chosen_outputs
 from tokenhmr.demo.pictures import sample_folder
 from tokenhmr.demo.predictor import Predictor
@@ -25,6 +26,7 @@ from tokenhmr.demo.refine import Refinement, Refiner
 from tokenhmr.demo.session import Tools, choose_device
 from tokenhmr.demo.shape import parse_height
 from tokenhmr.demo.smooth import OneEuro
+from tokenhmr.models.flip_test import FlipTest
 from tokenhmr.models.pretrained import ImageModel, load
 from tokenhmr.render.with_pytorch3d import load_pytorch3d
 
@@ -41,12 +43,13 @@ DECISIVE = (
     "no_pictures",
     "fps",
     "renderer",
+    "flip_test",
 )
 
 
 def open_tools(options: argparse.Namespace, sources: Sequence[Input]) -> Tools:
     """Read the files that options name and load the weights. Raises ``OSError`` or ``ValueError`` with one line."""
-    cameras = _cameras(options)
+    cameras = _cameras(options, sources)
     height = None if options.height is None else parse_height(options.height)
     smooth = None if options.smooth == "none" else OneEuro(cutoff=_positive(options.cutoff, "--cutoff"))
     if not options.max_gap >= 0:  # nan neither
@@ -65,7 +68,8 @@ def open_tools(options: argparse.Namespace, sources: Sequence[Input]) -> Tools:
         _refuse_restricted(model.card, model.body.licence, options.detector)
     weights = options.weights if options.weights == "default" else Path(options.weights).name
     about = stamp(model.card, body=model.body.shown_as, weights=weights, detector=options.detector)
-    outputs, predictor = chosen_outputs(options.save), Predictor(model, batch_size=options.batch_size)
+    asked = FlipTest(model) if options.flip_test else model
+    outputs, predictor = chosen_outputs(options.save), Predictor(asked, batch_size=options.batch_size)
     if options.view and "viewer" not in outputs:
         outputs = (*outputs, "viewer")
     return Tools(
@@ -96,6 +100,12 @@ def without_effect(options: argparse.Namespace, tools: Tools, sources: Sequence[
         yield f"{options.boxes}: no input has a name that stands in it: all are searched"
     if tools.refinement is not None and all(tools.refinement.keypoints.of(name) is None for name in names):
         yield f"{options.refine}: no input has a name that stands in it: nobody is fitted"
+    cameras = tools.cameras.file
+    if cameras is not None and cameras.by_frame and not _named(cameras, sources):
+        yield f"{options.camera}: its frames name no input ({_some(cameras.by_frame)}): all have the one camera beside them"
+    given = [name for name in ("threshold", "no_fallback", "detector_weights") if is_given(getattr(options, name))]
+    if given and names <= tools.listed.boxes.keys():
+        yield f"--{given[0].replace('_', '-')}: every input has boxes of its own: nobody is searched for"
     for kind in ("picture", "clip"):
         here = any(source.is_clip == (kind == "clip") for source in sources)
         if here and not any(kind in OUTPUTS[name].of for name in tools.outputs):
@@ -109,11 +119,25 @@ def _refiner(model: ImageModel) -> Refiner:
     return Refiner(tokenizer=tokenizer, body=model.body)
 
 
-def _cameras(options: argparse.Namespace) -> CameraChoice:
+def _cameras(options: argparse.Namespace, sources: Sequence[Input]) -> CameraChoice:
     if options.focal is not None and options.camera is not None:
         raise ValueError("--focal and --camera contradict each other: take one")
     choice = CameraChoice() if options.focal is None else parse_focal(options.focal)
-    return choice if options.camera is None else replace(choice, file=read_cameras(options.camera))
+    if options.camera is None:
+        return choice
+    file = read_cameras(options.camera)
+    if file.common is None and not _named(file, sources):
+        raise ValueError(f"{options.camera}: its frames name no input, and there is no camera for all: {_some(file.by_frame)}")
+    return replace(choice, file=file)
+
+
+def _named(cameras: CameraFile, sources: Sequence[Input]) -> bool:
+    return any(cameras.about(source.name, moves=source.is_clip) for source in sources)
+
+
+def _some(names: Iterable[str], most: int = 3) -> str:
+    first = list(islice(names, most + 1))
+    return ", ".join(first[:most]) + (", ..." if len(first) > most else "")
 
 
 def _listed(options: argparse.Namespace) -> Listed:

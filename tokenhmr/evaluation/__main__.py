@@ -11,9 +11,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from tokenhmr.device import working_device
-from tokenhmr.entry import plain_settings, run_hydra
+from tokenhmr.entry import plain_settings, refuse_beside, run_hydra
 from tokenhmr.evaluation.benchmark import Benchmark
+from tokenhmr.evaluation.people import read_rows
 from tokenhmr.evaluation.protocol import EvaluationProtocol, Findings, Reporting, Settings
+from tokenhmr.models.pretrained import read_config
 from tokenhmr.wholefile import replace_text
 
 OURS = "synthetic_heldout"  # the list of pictures that can be made on the spot
@@ -33,13 +35,26 @@ def evaluate(config: DictConfig) -> None:
     protocol = instantiate(config.protocol, _convert_="all")
     assert isinstance(protocol, EvaluationProtocol)
     settings = settings_of(config)
+    if settings.flip_test and not isinstance(protocol, Benchmark):
+        raise ValueError("flip_test=true is for protocols that measure bodies on pictures: leave it out")
+    if settings.data_root is not None:
+        refuse_beside("data_root", ["synthetic"], why="pictures are made only without it")
     if (
         isinstance(protocol, Benchmark)
         and protocol.data_list == OURS
         and (settings.data_root, settings.data_list) == (None, None)
     ):
+        check_files(settings)
         settings = dataclasses.replace(settings, data_root=str(make_pictures(config, Path(config.out) / "pictures")))
     write(protocol(protocol.gather(settings)), Path(config.out))
+
+
+def check_files(settings: Settings) -> None:
+    """Open what the command line names before pictures are made, which takes minutes; raises as these files' readers do."""
+    read_config(settings.weights)
+    for path in (*settings.reporting.beside, settings.reporting.compare):
+        if path is not None:
+            read_rows(Path(path))
 
 
 def make_pictures(config: DictConfig, folder: Path) -> Path:

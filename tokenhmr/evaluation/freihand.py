@@ -74,6 +74,10 @@ class FreiHand:
         """Weights, pictures and the hand's joint regressor. Raises ``ValueError`` or ``FileNotFoundError``."""
         if settings.data_root is None:
             raise ValueError(f"no pictures: data_root=FOLDER names the folder that holds {self.folder}")
+        unheard = {"data_list": settings.data_list, "body": settings.body, "compare": settings.reporting.compare}
+        for name, value in (unheard | {"beside": settings.reporting.beside or None}).items():
+            if value is not None:
+                raise ValueError(f"freihand writes answers, not rows, to pictures of its own: leave out {name}")
         if settings.world > 1:
             raise ValueError("freihand writes one file: it is not shared out (world=1)")
         folder = Path(settings.data_root) / self.folder

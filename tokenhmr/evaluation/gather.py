@@ -19,6 +19,7 @@ from tokenhmr.data.sources import Source, find_shards, parse_data_list, read_dat
 from tokenhmr.evaluation.assets import check, find_asset, hashes_of, missing, sha256
 from tokenhmr.evaluation.joint_sets import REGRESSORS
 from tokenhmr.evaluation.protocol import Material, Settings
+from tokenhmr.models.flip_test import FlipTest
 from tokenhmr.models.pretrained import load
 from tokenhmr.resources import data_list_path
 
@@ -59,12 +60,13 @@ def gather_pictures(
     spoken = load_body(kind, folder=folder).to(settings.device)
     bodies = {"neutral": spoken} | {g: load_body(f"{kind}_{g}", folder=folder).to(settings.device) for g in genders}
     pictures = partial(held_out_batches, sources=sources, batch_size=settings.batch_size, workers=settings.workers)
+    model = load(settings.weights, body=spoken)
     return Material(
-        model=load(settings.weights, body=spoken).to(settings.device),
+        model=(FlipTest(model) if settings.flip_test else model).to(settings.device),
         batches=pictures(rank=settings.rank, world=settings.world),
         body=spoken,
         device=settings.device,
-        name=f"{listed} with weights {settings.weights}",
+        name=f"{listed} with weights {settings.weights}" + ", flip test" * settings.flip_test,
         bodies=bodies,
         regressors={} if regressor is None else _matrices(regressor, spoken, folder),
         used={"sources": [how_read(source) for source in parse_data_list(data_list_path(listed))], "body": spoken.kind,

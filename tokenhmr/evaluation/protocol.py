@@ -42,6 +42,7 @@ class Settings:
     world: int = 1
     device: str = "cpu"
     one_by_one: bool = True
+    flip_test: bool = False
     reporting: Reporting = field(default_factory=Reporting)
 
 

@@ -17,6 +17,9 @@ from tokenhmr.structs import Pose
 
 # End joints tell more than the mean: collars and hips hardly move in most motion capture.
 END_JOINTS = ("head", "left_wrist", "right_wrist", "left_foot", "right_foot")
+METRICS = (
+    "frames", "joint_mm", "vertex_mm", "angle_deg", "codes_hit", "perplexity", *(f"{name}_mm" for name in END_JOINTS),
+)  # fmt: skip
 
 
 def zero_root_pose(rotations: Float[Tensor, "batch 21 3 3"], body: Body) -> Pose:

@@ -152,6 +152,12 @@ def contact_sheet(
     return sheet
 
 
+def check_picture_path(path: Path) -> None:
+    """Say before the work that nothing could be written there in the end: ``ValueError`` for another ending."""
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise ValueError(f"{path} cannot be written: it should end in .png or .jpg")
+
+
 def save_picture(path: Path, picture: UInt8[np.ndarray, "height width 3"]) -> None:
     """RGB to a JPEG or PNG file, by its suffix; ``OSError`` when it cannot be written."""
     if not cv2.imwrite(str(path), picture[..., ::-1]):

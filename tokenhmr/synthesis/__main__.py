@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tokenhmr.render import contact_sheet
+from tokenhmr.render import check_picture_path, contact_sheet
 from tokenhmr.synthesis.chunks import SPLITS
 from tokenhmr.synthesis.looks import LOOKS
 from tokenhmr.synthesis.poses import Shares
@@ -90,6 +90,8 @@ def _run(options: argparse.Namespace) -> int:
     what = "people" if options.joints_only else "pictures"
     if options.joints_only and (options.pseudo or options.contact_sheet or options.look != "first"):
         raise ValueError("--joints-only draws no pictures and no pseudo-labels: leave out --pseudo, --look and --contact-sheet")
+    if options.contact_sheet is not None:
+        check_picture_path(options.contact_sheet)
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=options.quiet, transient=True) as progress:
         task = progress.add_task(what, total=options.count)
@@ -112,7 +114,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.contact_sheet is not None:
         sheet = contact_sheet(read_pictures(paths[0], count=64), columns=8)
         if not cv2.imwrite(str(options.contact_sheet), sheet[..., ::-1]):
-            raise ValueError(f"{options.contact_sheet} cannot be written: .png or .jpg in a folder that is there")
+            raise ValueError(f"{options.contact_sheet} cannot be written: is the folder there?")
     if not options.quiet:
         rate = options.count / seconds
         sys.stdout.write(f"{options.count} {what} in {seconds:.1f} s ({rate:.0f}/s): {len(paths)} shards in {options.out}\n")

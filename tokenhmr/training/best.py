@@ -11,6 +11,21 @@ from safetensors import SafetensorError
 Save = Callable[[Path, Mapping[str, Any]], object]  # (folder, what config.json says of the training)
 
 
+def check_metrics(chosen: Sequence[str], measured: Sequence[str]) -> None:
+    """A ``ValueError`` where ``best_by`` names nothing, something twice, or what no evaluation measures.
+
+    Asked before a training begins. What the data do not allow to measure (3D without 3D labels) is known later.
+    """
+    if not chosen:
+        raise ValueError("best_by names no metric: nothing says which weights are the best")
+    names = [str(name).removeprefix("-") for name in chosen]
+    unknown = [name for name in names if name not in measured]
+    if unknown:
+        raise ValueError(f"best_by: no metric {', '.join(unknown)}; there are {', '.join(measured)}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"best_by names a metric twice: {', '.join(map(str, chosen))}")
+
+
 class Best:
     """Keeps the weights with the lowest sum of ``metrics``, over interruptions too: they are read from the folder itself."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from tokenhmr.structs import Batch, Loss, PoseBatch, SceneBatch
+from tokenhmr.training.best import check_metrics
 from tokenhmr.training.checkpoints import Checkpoints
 from tokenhmr.training.claim import claimed
 from tokenhmr.training.guard import BadSteps
@@ -54,12 +55,19 @@ def read_pace(settings: Mapping[Any, Any]) -> Pace:
     return Pace(**{field.name: settings[field.name] for field in dataclasses.fields(Pace)})
 
 
-def train_whole(settings: Any, train_in: Callable[[Path, Any, Accelerator], None], *, what: str) -> None:
+def train_whole(
+    settings: Any,
+    train_in: Callable[[Path, Any, Accelerator], None],
+    *,
+    what: str,
+    metrics: Sequence[str],  # that its evaluation measures
+) -> None:
     """A training of something small in the folder that its settings name, which nobody else may write to meanwhile.
 
     ``ValueError`` for settings that cannot be, before anything is made.
     """
     read_pace(settings)
+    check_metrics(settings["best_by"], metrics)
     folder = Path(settings["out"])
     accelerator = make_accelerator(precision=settings["precision"], folder=folder, trackers=settings["trackers"])
     if in_pieces(accelerator):
