@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 import tokenhmr.train_finder
 from tests.conftest import ROOT
 from tests.finder_tools import write_wholes
-from tests.test_processes import TOGETHER, finish, read_rows, start
+from tests.test_processes import TOGETHER, finish, read_rows, start_warm
 from tests.test_processes_exact import checkpoint
 from tokenhmr.demo.pictures import sample_folder
 from tokenhmr.models.pretrained import load_finder
@@ -52,7 +52,7 @@ def test_a_training_that_is_interrupted_goes_on_bit_for_bit(folder, one_thread):
 
 def test_two_processes_train_as_one_does(folder, one_thread):
     words = ["data=.", *TINY, "steps=3", "evaluate_every=3"]
-    process = start(folder, *TOGETHER, str(ROOT / "tokenhmr" / "train_finder.py"), *words, "out=two")
+    process = start_warm(folder, *TOGETHER, str(ROOT / "tokenhmr" / "train_finder.py"), *words, "out=two")
     train("out=one", "steps=3", "evaluate_every=3")
     finish(process)
     one, two = (read_rows(folder / name, "loss") for name in ("one", "two"))
@@ -65,7 +65,7 @@ def test_two_processes_train_as_one_does(folder, one_thread):
 
 def test_bare_it_draws_its_own_pictures_and_begins_with_the_eyes_of_the_default_model(tmp_path):
     words = ["synthetic.train=8", "synthetic.test=4", "batch_size=4", "steps=1", "trackers=[]"]
-    process = start(tmp_path, sys.executable, str(ROOT / "tokenhmr" / "train_finder.py"), *words)
+    process = start_warm(tmp_path, sys.executable, str(ROOT / "tokenhmr" / "train_finder.py"), *words)
     (said,) = finish(process)
     assert "No data: drawing 12 pictures" in said and "held out: {" in said
     assert load_finder(tmp_path / "runs" / "finder" / "best").numbers == {"width": 256, "head": 128}

@@ -133,6 +133,7 @@ def cluster(tmp_path):
     slurm = {"SLURM_JOB_NODELIST": "node[1-2]", "SLURM_JOB_ID": str(os.getpid()), "SLURM_NTASKS": "2"}
     slurm |= {"SLURM_CPUS_PER_TASK": "3"}
     alone = {"CUDA_VISIBLE_DEVICES": "", "PATH": f"{commands}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    alone |= {"OMP_WAIT_POLICY": "passive"}  # six threads on two cores would wait for one another at full speed
 
     def submit(*arguments):
         return subprocess.Popen(

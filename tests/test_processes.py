@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests import warm
 from tests.conftest import ROOT
 from tokenhmr.entry import run_hydra
 
@@ -38,13 +39,23 @@ TINY_IMAGES = [
 ]  # fmt: skip
 
 
+def alone(folder):
+    """What a process finds around it: no GPU and no settings of this user."""
+    mine = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HOME": str(folder / "hf"), "COLUMNS": "200"}
+    return os.environ | mine
+
+
 def start(folder, *command):
-    """A process that sees no GPU and no settings of this user, and writes where pytest cleans up."""
-    alone = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HOME": str(folder / "hf"), "COLUMNS": "200"}
+    """A process that writes where pytest cleans up."""
     return subprocess.Popen(
-        command, cwd=folder, env=os.environ | alone, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        command, cwd=folder, env=alone(folder), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip
+
+
+def start_warm(folder, *command):
+    """The same for a script, of which the start itself is not looked at: everything is loaded already."""
+    return warm.fork(command, folder=folder, env=alone(folder))
 
 
 def family(process):

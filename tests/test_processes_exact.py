@@ -28,7 +28,7 @@ from tests.test_processes import (
     finish,
     read_rows,
     same,
-    start,
+    start_warm,
     without_clock,
 )
 from tokenhmr.data.batches import ShardBatches, train_batches
@@ -77,7 +77,7 @@ def straight(folder):
     """Every training from its beginning to its end: folders by what is trained and by how many processes."""
     runs = {(kind, count): folder / f"{kind}_{count}" for kind, count in COMMANDS}
     for count in (1, 2):
-        finish(*[start(folder, *LAUNCHERS[count], *COMMANDS[key], f"out={runs[key]}") for key in runs if key[1] == count])
+        finish(*[start_warm(folder, *LAUNCHERS[count], *COMMANDS[key], f"out={runs[key]}") for key in runs if key[1] == count])
     return runs
 
 
@@ -143,14 +143,14 @@ def test_a_training_that_is_asked_to_leave_or_killed_comes_to_the_very_same_end(
     chance, run = random.Random(number), folder / f"{kind}_{count}_killed"
     command = [*LAUNCHERS[count], *COMMANDS[kind, count], f"out={run}"]
     if ask is not None:
-        asked = start(folder, *command)
+        asked = start_warm(folder, *command)
         ask(asked, run, chance)
         (said,) = finish(asked)
         left = steps_of(run)
         assert 1 < left < STEPS and f"at step {left}: everything is saved" in said
         assert checkpoint(run)["step"] == left  # nothing but the signal asked for this checkpoint
 
-    killed = start(folder, *command, "save_every=1")
+    killed = start_warm(folder, *command, "save_every=1")
     try:
         kill(killed, run, chance)
     finally:
@@ -161,7 +161,7 @@ def test_a_training_that_is_asked_to_leave_or_killed_comes_to_the_very_same_end(
     if kill is kill_in_a_save:
         assert list(run.glob("checkpoints/*.part"))
 
-    (said,) = finish(start(folder, *command))
+    (said,) = finish(start_warm(folder, *command))
     assert "another order" not in said
     same(checkpoint(run), checkpoint(straight[kind, count]))
     assert not list(run.glob("checkpoints/*.part"))

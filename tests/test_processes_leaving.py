@@ -15,6 +15,7 @@ from tests.test_processes import (
     read_rows,
     same,
     start,
+    start_warm,
     without_clock,
 )
 from tests.test_processes_exact import steps_of
@@ -26,7 +27,7 @@ def test_a_training_that_is_asked_to_leave_saves_and_goes_on_to_the_very_same_nu
     common = [sys.executable, TOKENIZER, *TINY_TOKENIZER, *seldom, *QUIET]
     left = 0
     for number in (signal.SIGTERM, signal.SIGUSR1):
-        endless = start(tmp_path, *common, f"out={folder}", "steps=1000000")
+        endless = start_warm(tmp_path, *common, f"out={folder}", "steps=1000000")
         while steps_of(folder) <= left and endless.poll() is None:
             time.sleep(0.01)
         endless.send_signal(number)
@@ -38,8 +39,8 @@ def test_a_training_that_is_asked_to_leave_saves_and_goes_on_to_the_very_same_nu
         assert [row["step"] for row in read_rows(folder, "loss")] == list(range(1, left + 1))
 
     steps = left + 3
-    finish(start(tmp_path, *common, f"out={folder}", f"steps={steps}"))
-    finish(start(tmp_path, *common, f"out={tmp_path / 'straight'}", f"steps={steps}"))
+    finish(start_warm(tmp_path, *common, f"out={folder}", f"steps={steps}"))
+    finish(start_warm(tmp_path, *common, f"out={tmp_path / 'straight'}", f"steps={steps}"))
     for part in ("model", "optimizer", "schedule", "step"):
         same(load_checkpoint(folder)[part], load_checkpoint(tmp_path / "straight")[part])
     found, wanted = (read_rows(place, "loss") for place in (folder, tmp_path / "straight"))
@@ -48,7 +49,7 @@ def test_a_training_that_is_asked_to_leave_saves_and_goes_on_to_the_very_same_nu
 
 def test_a_step_that_went_wrong_can_be_done_again_by_the_command_it_leaves(tmp_path):
     wild = [*QUIET, "optimizer.lr=1e30", "bad_steps=2", "steps=9", f"out={tmp_path / 'run'}"]
-    first = start(tmp_path, sys.executable, TOKENIZER, *(word for word in TINY_TOKENIZER if "lr=" not in word), *wild)
+    first = start_warm(tmp_path, sys.executable, TOKENIZER, *(word for word in TINY_TOKENIZER if "lr=" not in word), *wild)
     out, err = first.communicate()
     assert first.returncode == 2 and "2 steps in a row were not finite" in err, out + err
     step = min(int(place.name.rpartition("_")[2]) for place in (tmp_path / "run").glob("bad_step_*"))

@@ -8,7 +8,7 @@ import sys
 import yaml
 
 from tests.pictures import sample_files, write_tar
-from tests.test_processes import IMAGES, LONGEST, TOGETHER, end, finish, read_rows, start
+from tests.test_processes import IMAGES, LONGEST, TOGETHER, end, finish, read_rows, start, start_warm
 from tests.test_processes_exact import TINY_IMAGES
 
 
@@ -27,7 +27,7 @@ def test_a_step_that_one_process_cannot_take_is_left_out_by_both_and_done_again_
     write_list(tmp_path, "wrong", fine | sample_files(11, betas=[1e30] * 10))
     run = tmp_path / "run"
     changes = ["steps=4", "workers=0", "data_list=wrong.yaml", "held_out=fine.yaml", f"out={run}"]
-    (said,) = finish(start(tmp_path, *TOGETHER, IMAGES, *TINY_IMAGES, *changes))
+    (said,) = finish(start_warm(tmp_path, *TOGETHER, IMAGES, *TINY_IMAGES, *changes))
     # Twelve samples, four a step: it comes once in three steps.
     bundles = sorted(run.glob("bad_step_*"))
     assert 1 <= len(bundles) <= 2 and said.count(" left out: loss ") == len(bundles)

@@ -20,7 +20,7 @@ from tests.test_processes import (
     load_checkpoint,
     read_rows,
     same,
-    start,
+    start_warm,
     without_clock,
 )
 from tokenhmr.models.pretrained import load, save_pretrained
@@ -48,13 +48,13 @@ def runs(tmp_path_factory):
     ]  # fmt: skip
     pieces = [*TOGETHER, SHARDED, *common, "recompute=true"]
     finish(
-        start(folder, *TOGETHER, IMAGES, *common, *QUIET, f"out={folder / 'whole'}"),
-        start(folder, *pieces, f"out={folder / 'pieces'}"),
+        start_warm(folder, *TOGETHER, IMAGES, *common, *QUIET, f"out={folder / 'whole'}"),
+        start_warm(folder, *pieces, f"out={folder / 'pieces'}"),
     )
     # As if it had been killed after its second step; it goes on without pictures, which changes no number.
     shutil.copytree(folder / "pieces", folder / "twice")
     (folder / "twice" / "checkpoints" / f"step_{STEPS:08d}.pt").unlink()
-    finish(start(folder, *pieces, *QUIET, f"out={folder / 'twice'}"))
+    finish(start_warm(folder, *pieces, *QUIET, f"out={folder / 'twice'}"))
     return folder
 
 
@@ -131,13 +131,14 @@ def test_what_was_collected_is_given_out_once_and_only_where_it_is_needed():
     ids=["tokenizer", "finder"],
 )
 def test_what_is_small_is_refused(what, module, config, tmp_path):
-    program = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
-        f"from tests import sharded_train; import {module} as entry; from tokenhmr.training import course; "
-        "from tokenhmr.entry import run_hydra; course.make_accelerator = sharded_train.in_pieces; "
-        f"run_hydra(entry.train, '{config}')"
+    program = tmp_path / "small.py"
+    program.write_text(
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        f"from tests import sharded_train; import {module} as entry; from tokenhmr.training import course\n"
+        "from tokenhmr.entry import run_hydra; course.make_accelerator = sharded_train.in_pieces\n"
+        f"run_hydra(entry.train, '{config}')\n"
     )
-    process = start(tmp_path, sys.executable, "-c", program, f"out={tmp_path / 'run'}")
+    process = start_warm(tmp_path, sys.executable, str(program), f"out={tmp_path / 'run'}")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2
     assert (

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.test_processes import TINY_TOKENIZER, TOKENIZER, finish, read_rows, start
+from tests.test_processes import TINY_TOKENIZER, TOKENIZER, finish, read_rows, start_warm
 from tokenhmr.entry import run_hydra
 from tokenizer_train.train import train
 
@@ -13,7 +13,7 @@ from tokenizer_train.train import train
 def test_a_sweep_trains_each_of_its_jobs_in_a_folder_of_its_own(tmp_path):
     common = [word for word in TINY_TOKENIZER if "lr=" not in word and "evaluate" not in word]
     given = ["-m", "optimizer.lr=1e-4,1e-3", "precision='no',bf16", "steps=2", "evaluate_every=2", f"out={tmp_path / 'sweep'}"]
-    finish(start(tmp_path, sys.executable, TOKENIZER, *given, *common))
+    finish(start_warm(tmp_path, sys.executable, TOKENIZER, *given, *common))
     folders = {folder for folder in (tmp_path / "sweep").iterdir() if folder.is_dir()}
     assert len(folders) == 4
     found = {}

@@ -4,10 +4,11 @@
 """
 
 import os
+import runpy
+import signal
 import socket
-import subprocess
 import sys
-import time
+from pathlib import Path
 
 
 def free_port():
@@ -25,17 +26,23 @@ def free_port():
 def main(words):
     """The worst status of the two; where one fails, the other is ended."""
     together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
-    both = [
-        subprocess.Popen([sys.executable, *words], env=os.environ | together | {"RANK": rank, "LOCAL_RANK": rank})
-        for rank in ("0", "1")
-    ]
-    while any(one.poll() is None for one in both) and not any(one.returncode for one in both):
-        time.sleep(0.05)
-    for one in both:
-        if one.poll() is None:
-            one.kill()
-            one.wait()
-    return max(abs(one.returncode) for one in both)
+    both, worst = set(), 0
+    for rank in ("0", "1"):
+        child = os.fork()  # what tests/warm.py has loaded need not be loaded again
+        if not child:
+            os.environ.update(together | {"RANK": rank, "LOCAL_RANK": rank})
+            sys.argv, sys.path[0] = words, str(Path(words[0]).parent)
+            runpy.run_path(words[0], run_name="__main__")
+            return 0
+        both.add(child)
+    while both:
+        child, status = os.wait()
+        both.remove(child)
+        if code := abs(os.waitstatus_to_exitcode(status)):
+            worst = max(worst, code)
+            for other in both:
+                os.kill(other, signal.SIGKILL)
+    return worst
 
 
 if __name__ == "__main__":
