@@ -31,6 +31,7 @@ MODEL_STAGE = dict.fromkeys(BLOCKS, 0) | {
     "onnx_export": 3,
     "exchange": 3,
     "flip_test": 3,
+    "soup": 4,
     "__init__": 3,
 }
 

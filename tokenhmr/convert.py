@@ -18,6 +18,8 @@ KINDS = {
 BACK = {"official": ("tokenhmr", "pose_tokenizer"), "hmr2": ("hmr2",), "vitpose": ("backbone",)}  # kinds of ours
 NEEDED = {"official": ("tokenizer",), "hmr2": ("checkpoint",), "vitpose": ("checkpoint",), "mae": ("checkpoint",)}
 
+DTYPES = ("float32", "float16", "int8")  # models.stored.DTYPES, whose torch is not loaded for --help
+
 EPILOG = """\
 examples:
   python -m tokenhmr.convert official --tokenizer tokenizer.pth --checkpoint tokenhmr_model_latest.ckpt \\
@@ -27,6 +29,7 @@ examples:
   python -m tokenhmr.convert vitpose --checkpoint vitpose_backbone.pth --out weights/vitpose
   python -m tokenhmr.convert mae --checkpoint mae_pretrain_vit_base.pth --out weights/mae
   python -m tokenhmr.convert onnx --out model.onnx                  the default model, for onnxruntime
+  python -m tokenhmr.convert mean runs/a/weights runs/b/weights --out soup       two legs of a training, number by number
   python -m tokenhmr.convert official --to official --weights weights/tokenhmr --out back
 
 Where the files come from, under which licence, and what is said when one is not what it should be: docs/official_weights.md.
@@ -45,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = options.add_subparsers(dest="kind", required=True, metavar="official|hmr2|vitpose|mae|onnx")
+    commands = options.add_subparsers(dest="kind", required=True, metavar="official|hmr2|vitpose|mae|onnx|mean")
     for kind, words in KINDS.items():
         add = commands.add_parser(kind, help=words, description=f"Convert {words}.").add_argument
         add("--to", choices=("ours", "official"), default="ours", help="which way (default: %(default)s)")
@@ -56,9 +59,16 @@ def parser() -> argparse.ArgumentParser:
             add("--config", type=Path, metavar="FILE", help="model_config.yaml, in place of what the checkpoint says itself")
         add("--heads", type=int, metavar="N", help="of the backbone's attention, for a width that is none of ViTPose's")
         add("--weights", type=Path, metavar="DIR", help="with --to official: the folder to convert back")
-        add("--dtype", choices=("float32", "float16", "int8"), help="of our file (default: float32)")
+        add("--dtype", choices=DTYPES, help="of our file (default: float32)")
         add("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
         add("--debug", action="store_true", help="show the traceback of an error")
+    words = "weights of ours to their mean (a model soup), or one folder to another --dtype"
+    add = commands.add_parser("mean", help=words, description=f"Convert {words}.").add_argument
+    add("weights", nargs="+", metavar="NAME|DIR", help="'default', or a folder of save_pretrained; of the same kind and size")
+    add("--shares", nargs="+", type=float, metavar="S", help="how much each counts (default: all alike)")
+    add("--dtype", choices=DTYPES, default="float32", help="of the result (default: %(default)s)")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
+    add("--debug", action="store_true", help="show the traceback of an error")
     words = "an image model of ours as one ONNX file, crop to parameters, joints and mesh, to be run without torch"
     add = commands.add_parser("onnx", help=words, description=f"Write {words}; run.py beside it is a runner.").add_argument
     add("--weights", default="default", metavar="NAME|DIR", help="'default', or a folder of save_pretrained")
@@ -71,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     options = parser().parse_args(arguments)
     try:
-        said = _write_onnx(options) if options.kind == "onnx" else _convert(options)
+        said = {"onnx": _write_onnx, "mean": _write_mean}.get(options.kind, _convert)(options)
     except (OSError, ValueError) as error:
         if options.debug:
             traceback.print_exc()
@@ -85,6 +95,12 @@ def _write_onnx(options: argparse.Namespace) -> list[str]:
     from tokenhmr.models.onnx_export import write_onnx  # torch comes with it: only now is it needed
 
     return write_onnx(options.weights, options.out)
+
+
+def _write_mean(options: argparse.Namespace) -> list[str]:
+    from tokenhmr.models.soup import convert_mean  # torch comes with it: only now is it needed
+
+    return convert_mean(options.weights, options.out, shares=options.shares, dtype=options.dtype)
 
 
 def _convert(options: argparse.Namespace) -> list[str]:
