@@ -76,7 +76,7 @@ def main() -> None:
         drawn = key_poses.sample(30 - len(names), np.random.default_rng(0))
         cells += [picture(body, UPRIGHT @ turned(30), pose, mean, f"blend {i}", 3) for i, pose in enumerate(drawn)]
     else:
-        motion = read_poses(options.motion).sample(30 - len(names), np.random.default_rng(5), vary=False)
+        motion = read_poses(options.motion).sample(30 - len(names), np.random.default_rng(5), vary=None)
         for pose, root, source in zip(motion.body, motion.root, motion.source, strict=True):
             cells.append(picture(body, UPRIGHT @ root, pose, mean, source, 3))
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def test_subjects_of_the_real_motion_are_disjoint():
 
 def test_motion_stands_upright_and_its_mirror_image_is_a_mirror_image(body, tmp_path):
     poses = read_poses(write_motion(tmp_path) / "val")
-    drawn = poses.sample(60, np.random.default_rng(0), vary=False)
+    drawn = poses.sample(60, np.random.default_rng(0), vary=None)
     pose = Pose(
         global_orient=torch.from_numpy(drawn.root).float(),
         body=axis_angle_to_matrix(torch.cat([torch.from_numpy(drawn.body), torch.zeros(60, 2, 3)], dim=1)),

@@ -15,7 +15,7 @@ from tokenhmr.data.crop import square_side
 from tokenhmr.data.mocap import recording_of
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.structs import Pose
-from tokenhmr.synthesis.poses import read_poses
+from tokenhmr.synthesis.poses import Shares, read_poses
 from tokenhmr.synthesis.scene import sample_camera, sample_view
 
 FRAMED = (1.0, 1.3)  # side of the crop in sides of the tight box
@@ -40,7 +40,7 @@ def draw_people(motion: Path, count: int, body: Body, *, seed: int, vary: bool) 
     ``vary`` turns joints a little and exchanges upper bodies, as those pictures do for training.
     """
     generator = np.random.default_rng(seed)
-    poses = read_poses(motion).sample(count, generator, vary=vary)
+    poses = read_poses(motion).sample(count, generator, vary=Shares(tokens=0.0) if vary else None)
     rotations = axis_angle_to_matrix(torch.from_numpy(poses.body)).float()
     roots = torch.stack([torch.from_numpy(sample_view(generator).world_to_camera @ root) for root in poses.root]).float()
     still = torch.eye(3).expand(count, 2, 3, 3)

@@ -27,13 +27,14 @@ from tokenhmr.synthesis.figure import figures_of
 from tokenhmr.synthesis.labels import box_of
 from tokenhmr.synthesis.people import clothe
 from tokenhmr.synthesis.picture import Shot, photograph
-from tokenhmr.synthesis.poses import MotionPoses, Poses, read_poses, sample_key_poses
+from tokenhmr.synthesis.poses import MotionPoses, Poses, Shares, read_poses, sample_key_poses
 from tokenhmr.synthesis.scene import PICTURE, View, sample_camera, sample_light
 from tokenhmr.synthesis.tailor import Tailor, measure
 
 from .design import DISTANCES
 
 SPLITS = ("train", "val", "thresholds", "test")
+VARIED = Shares(tokens=0.0)
 _EYE, _EYE_SPREAD = 1.5, 0.25  # metres above the ground
 _AIM_SPREAD = np.radians(3.0)
 _BETA_LIMIT = 2.5
@@ -90,7 +91,11 @@ def make_people(
 ) -> tuple[People, UInt8[np.ndarray, "row 256 256 3"]]:
     """People and crops of them, from a seed and nothing else; training poses are varied as in the package's synthesis."""
     generator = np.random.default_rng([seed, SPLITS.index(split)])
-    drawn = sample_key_poses(count, generator) if poses is None else poses.sample(count, generator, vary=split == "train")
+    drawn = (
+        sample_key_poses(count, generator)
+        if poses is None
+        else poses.sample(count, generator, vary=VARIED if split == "train" else None)
+    )
     views = [_view(drawn.root[row], wardrobe.body, drawn.body[row], generator) for row in range(count)]
     pose = _pose(drawn, [view for view, _ in views], generator)
     with torch.inference_mode():
