@@ -30,7 +30,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = options(arguments)
-    from card.finding import measure  # torch comes with it, and a wrong option need not wait for that
+    from finder_parts.finding import measure  # torch comes with it, and a wrong option need not wait for that
 
     return measure(given)
 
