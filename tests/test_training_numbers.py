@@ -110,9 +110,9 @@ def test_samples_that_are_to_blame_are_named(tmp_path):
 
     def told(group, own_loss, others=()):
         guard = BadSteps(
-            folder=tmp_path, rank=1, world=2, patience=1, digest=lambda: "beef", command=["python", "train.py", "steps=9"],
-            checkpoint=None, say=lambda _: None, gather=lambda keys: [*others, *keys] if keys else [],
-            again={"data_root": "x y"},
+            folder=tmp_path, rank=1, world=2, patience=1, digest=lambda: "beef", checkpoint=None,
+            command=["python", "train.py", "steps=9", "synthetic.train=8"], again={"data_root": "x y", "synthetic": None},
+            say=lambda _: None, gather=lambda keys: [*others, *keys] if keys else [],
         )  # fmt: skip
         with pytest.raises(FloatingPointError) as error:
             guard(BadStep(step=7, group=group, loss=float("nan"), own_loss=own_loss, gradient=1.0))
@@ -125,6 +125,7 @@ def test_samples_that_are_to_blame_are_named(tmp_path):
     words = about["replay"].split()
     assert words[:6] == ["python", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     assert "'data_root=x" in words and "steps=7" in words and "steps=9" not in words
+    assert "synthetic" not in about["replay"]
     (kept,) = torch.load(tmp_path / "bad_step_7" / "batch_rank1.pt", weights_only=True)
     assert kept["key"] == ["a", "b", "c", "d"] and kept["pose"]["betas"].shape == (4, 10)
 

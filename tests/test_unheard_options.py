@@ -64,6 +64,7 @@ def test_a_tokenizer_is_measured_by_the_metrics_that_are_said():
     [
         ("train", ["best_by=[mpjp]"], "best_by: no metric mpjp"),
         ("train", ["init=default", "tokenizer_weights=default"], "tokenizer_weights says nothing beside init=..."),
+        ("train", ["data_root=x", "synthetic.train=9"], "synthetic.train says nothing beside data_root=..."),
         ("train", ["held_out=gone.yaml"], "no data list at gone.yaml"),
         ("train", ["held_out=3dpw_test"], "none of that name is drawn"),
         ("tokenizer_train", ["best_by=[pa_mpjpe]"], "best_by: no metric pa_mpjpe"),

@@ -210,6 +210,8 @@ def check(config: DictConfig, *, processes: int) -> None:
         raise ValueError(f"learn_from is one of {', '.join(LEARN_FROM)}, not {config.learn_from}")
     if (config.joints is not None or config.exact_joints) and config.learn_from != "joints":
         raise ValueError("joints and exact_joints say what learn_from=joints learns from: without it they say nothing")
+    if config.data_root is not None:
+        refuse_beside("data_root", ["synthetic"], why="pictures are made only without it")
     _, *others = held_out_lists(config)
     check_metrics(config.best_by, [*METRICS, *(f"{name}/{metric}" for name in others for metric in METRICS)])
     if config.batch_size % (processes * config.accumulate):
@@ -274,7 +276,7 @@ def train_in(folder: Path, config: DictConfig, accelerator: Accelerator) -> None
         ended = follow(
             accelerator=accelerator, run=run, outset=outset, objective=objective,
             batches=as_shown(config, batches, start=begun), evaluate=evaluate, picture=picture, saving=seen.save,
-            again={"data_root": str(pictures.root.resolve())}, pace=read_pace(config),
+            again={"data_root": str(pictures.root.resolve()), "synthetic": None}, pace=read_pace(config),
         )  # fmt: skip
         seen.say()
         if ended is not None:

@@ -101,7 +101,7 @@ def follow(
     picture: Callable[[int], None],
     observe: Callable[[], dict[str, float]] = dict,  # further numbers of a step that is reported
     saving: Callable[[int], None] = lambda _: None,  # on every process, before each checkpoint
-    again: Mapping[str, str] | None = None,  # settings with which a bad step is done again
+    again: Mapping[str, str | None] | None = None,  # settings with which a bad step is done again
     pace: Pace,
 ) -> int | None:
     """Fit; the step that was the end, or nothing where the training was asked to leave (SIGTERM, SIGUSR1, Ctrl-C) before it."""

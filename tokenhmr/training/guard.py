@@ -35,7 +35,7 @@ class BadSteps:
         world: int = 1,
         patience: int,
         command: Sequence[str],  # what this process was started with
-        again: Mapping[str, str] | None = None,  # settings that doing a step again needs besides
+        again: Mapping[str, str | None] | None = None,  # settings of doing a step again; None: none of that name
         seed: int = 0,  # of the training: with the step and the process it decides all chance in a step
         checkpoint: Callable[[Path, int], object] | None,  # (path, steps taken): writes one; on the main process only
         digest: Callable[[], str],  # of the weights
@@ -93,9 +93,10 @@ class BadSteps:
     def _replay(self, place: Path, before: Path, step: int) -> str:
         """The command; as many processes as there were, so that each gets the samples it had."""
         again = self.again | {"resume": before.resolve(), "steps": step, "out": (place / "replay").resolve()}
-        python, *words = (word for word in self.command if word.partition("=")[0] not in again)
+        python, *words = (word for word in self.command if word.lstrip("+~").partition("=")[0].split(".")[0] not in again)
         several = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(self.world)] if self.world > 1 else []
-        return shlex.join([python, *several, *words, *(f"{name}={value}" for name, value in again.items())])
+        said = (f"{name}={value}" for name, value in again.items() if value is not None)
+        return shlex.join([python, *several, *words, *said])
 
 
 def _keys(group: Group) -> list[str]:
