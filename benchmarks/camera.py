@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from card.page import table, within, write_results
+from card.seeded import interval
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenhmr.data.augment import Augmentation
 from tokenhmr.data.mocap import recording_of
 from tokenhmr.demo.camera import turns_to_rays
-from tokenhmr.evaluation.intervals import estimate
 from tokenhmr.evaluation.metrics import joint_angles, mpjpe, pa_mpjpe
 from tokenhmr.models.parts import FACING
 from tokenhmr.models.places import PlaceReader
@@ -178,27 +178,24 @@ def judged(network: Network, way: str, people: People) -> dict[str, dict[str, np
     return found
 
 
-def interval(values: np.ndarray, recording: np.ndarray, draws: int) -> list[float]:
-    got = estimate(values, recording.tolist(), draws=draws, seed=0)
-    assert got.low is not None and got.high is not None, "one recording alone has no interval"
-    return [got.mean, got.low, got.high]
-
-
 def compare(rows: dict[str, list[Any]], people: People, draws: int) -> dict[str, Any]:
-    """Means over seeds of every row, then over rows, with intervals by recording; and differences row by row."""
+    """Means over trainings and rows, with intervals over trainings and recordings; and differences row by row."""
     x, y, _ = people.arrays["view"].double().numpy().T
     away = np.degrees(np.arctan(np.hypot(x, y)))
     masks = {"all": away >= 0} | {name: (away >= low) & (away < high) for name, (low, high) in SLICES.items()}
     result: dict[str, Any] = {"people": {name: int(mask.sum()) for name, mask in masks.items()}}
     for joints in JOINTS:
         for number in NUMBERS:
-            mean = {way: np.mean([seed[joints][number] for seed in seeds], axis=0) for way, seeds in rows.items()}
-            columns = mean | {f"told less {way}": mean["told"] - mean[way] for way in ("untold", "turned")}
-            result[f"{number}, {joints}"] = {
-                slice_name: {name: interval(values[mask], people.recording[mask], draws) for name, values in columns.items()}
-                for slice_name, mask in masks.items()
-                if len(set(people.recording[mask])) > 1
-            }
+            every = {way: np.stack([seed[joints][number] for seed in seeds]) for way, seeds in rows.items()}
+            columns = every | {f"told less {way}": every["told"] - every[way] for way in ("untold", "turned")}
+            found: dict[str, Any] = {}
+            for slice_name, mask in masks.items():
+                recording = people.recording[mask]
+                if len(set(recording)) > 1:
+                    found[slice_name] = {
+                        name: interval(values[:, mask], recording, draws=draws) for name, values in columns.items()
+                    }
+            result[f"{number}, {joints}"] = found
             result[f"{number}, {joints}"]["seeds"] = {
                 way: [float(seed[joints][number].mean()) for seed in seeds] for way, seeds in rows.items()
             }

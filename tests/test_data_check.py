@@ -79,6 +79,7 @@ def test_what_cannot_be_read_is_named_and_the_status_says_so(tmp_path, capsys):
     ("changed", "remark"),
     [
         ({"box_center": [-100, 30]}, "the box lies outside the picture"),
+        ({"box_size": [30, 1300]}, "the box is more than 20 times as large as the picture"),
         ({"box_center": [60, 60], "box_size": [4, 4]}, "most joints lie outside the box"),
         ({"pose": np.full((24, 3), 90).tolist()}, "degrees in place of radians"),
         ({"pose": np.zeros((24, 3)).tolist()}, "every joint of the pose is at rest"),

@@ -141,3 +141,22 @@ def test_pictures_are_decoded_whole_or_refused(kind):
             decode_picture(damaged, (64, 64))
     with pytest.raises(ValueError, match="64x64, its annotation says 64x63"):
         decode_picture(data, (64, 63))
+
+
+@pytest.mark.parametrize("sides", [12, 40])
+def test_a_crop_far_larger_than_its_picture_shows_what_a_wide_blur_would(sides):
+    """Beyond a certain width the blur takes minutes, so the picture is made smaller first."""
+    image = cv2.resize(np.random.default_rng(0).integers(0, 255, (9, 12, 3), dtype=np.uint8), (1200, 900))
+    matrix = crop_matrix(np.array([500.0, 300.0]), sides * 1200.0)
+    sigma = (sides * 1200 / 512 - 1) / 2
+    slow = cv2.warpAffine(cv2.GaussianBlur(image, (0, 0), sigma), matrix, (256, 256), flags=cv2.INTER_LINEAR)
+    fast, edge = crop(image, matrix).astype(int), max(1, 128 // sides)
+    inside = np.s_[128:129, 128 - edge // 2 : 128 + edge // 2 + 1]
+    assert np.abs(fast - slow)[inside].max() <= 6 and slow[inside].min() > 0
+    assert not fast[:100].any() and not fast[:, :100].any()
+
+
+@pytest.mark.parametrize("side", [1e6, 1e12, 1e30])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 300, 3), (480, 640, 3)])
+def test_no_crop_is_too_large_to_be_cut(shape, side):
+    crop(np.full(shape, 200, dtype=np.uint8), crop_matrix(CENTER, side))

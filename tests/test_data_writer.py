@@ -1,25 +1,20 @@
 """Shards of ours from any reader and from pictures of one's own: labels follow the pixels, nothing is lost without a word."""
 
-import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
 from tests.fixture_tools import jpeg, png
 from tests.fixtures_formats import FIXTURES, list_text
 from tests.pictures import annotation, picture, write_shard
 from tokenhmr.data.augment import Change, prepare
-from tokenhmr.data.batches import held_out_batches
 from tokenhmr.data.prepare import main
 from tokenhmr.data.scene import known
 from tokenhmr.data.sources import Source, read_data_list
-from tokenhmr.data.writer import Storage, cut_out, person, read_labels, write_people, write_scenes
+from tokenhmr.data.writer import Storage, cut_out, person, write_people, write_scenes
 from tokenhmr.skeleton import JOINTS44
 
 
@@ -106,7 +101,7 @@ def test_the_same_input_gives_the_same_bytes_and_nothing_is_overwritten(tmp_path
     for out in ("one", "two"):
         assert main(["shards", str(shard), "--name", "x", "--out", str(tmp_path / out), "--quiet"]) == 0
     assert (tmp_path / "one" / "x-000000.tar").read_bytes() == (tmp_path / "two" / "x-000000.tar").read_bytes()
-    with pytest.raises(ValueError, match=r"already holds 1 shards called x-\*\.tar"):
+    with pytest.raises(ValueError, match=r"already holds 1 shards called x-"):
         write_people([], tmp_path / "one", name="x", skip=nothing)
 
 
@@ -144,13 +139,24 @@ def test_a_person_is_what_is_said_and_nothing_more():
     [
         ({}, "a: no box, and 0 joints"),
         ({"joints_2d": {"tail": (1, 2)}}, "no joint called tail"),
-        ({"joints_2d": {"nose": (1,)}}, "joint nose has 1 numbers"),
+        ({"joints_2d": {"nose": (1,)}}, r"a: joint nose in joints_2d is \(1,\), it should be 2 finite numbers"),
         (
             {"joints_2d": {"nose": (1, float("nan")), "neck": (1, 2)}, "box": (0, 0, 9, 9)},
-            "a: keypoints_2d has 1 of 132 values",
+            "a: joint nose in joints_2d is",
         ),
         ({"box": (5, 5, 1, 9)}, "left, top, right, bottom"),
         ({"box": (5, 5, 9)}, "left, top, right, bottom"),
+        ({"box": 5}, "a: box is 5, it should be four numbers"),
+        ({"box": ("1", "2", "30", "40")}, "it should be four numbers"),
+        ({"box": (0, 0, float("inf"), 9)}, "it should be four numbers"),
+        ({"box": (True, 0, [3], 9)}, "it should be four numbers"),
+        ({"box": (-9, 0, 0, 9)}, r"the box \[-9.0, 0.0, 0.0, 9.0\] lies outside the upright picture of 64x64 pixels"),
+        ({"box": (0, 64, 9, 90)}, "lies outside the upright picture"),
+        ({"box": (-1e9, -1e9, 1e9, 1e9)}, "is more than 20 times as large as the upright picture"),
+        ({"joints_2d": {"nose": (1, 2), "neck": (9e9, 2)}}, "around the joints is more than 20 times"),
+        ({"joints_2d": {"nose": (None, 2), "neck": (1, 2)}}, r"joint nose in joints_2d is \(None, 2\)"),
+        ({"joints_3d": [1, 2, 3] * 17, "box": (0, 0, 9, 9)}, r"joints_3d is \[1, 2, 3, 1, 2, 3, ...\], it should name"),
+        ({"box": (0, 0, 9, 9), "frame": 3}, "frame 3 without a track would go unheard"),
         ({"box": (0, 0, 9, 9), "betas": [1.0]}, r"betas has shape \(1,\)"),
         ({"box": (0, 0, 9, 9), "pose": [[0.0] * 3] * 23}, r"pose has shape \(23, 3\)"),
         ({"box": (0, 0, 9, 9), "gender": "dog"}, "gender is 'dog'"),
@@ -160,55 +166,3 @@ def test_a_person_is_what_is_said_and_nothing_more():
 def test_a_person_that_cannot_be_is_refused(said, message):
     with pytest.raises(ValueError, match=message):
         person(**({"key": "a", "dataset": "d", "picture": jpeg(0, 64)} | said))
-
-
-# ------------------------------------------------------------------------------------------------ one's own pictures
-
-
-def test_own_pictures_from_a_json(tmp_path, capsys):
-    (tmp_path / "a.jpg").write_bytes(jpeg(0, 64))
-    labels = {
-        "a.jpg": [{"box": [2, 2, 50, 60], "pose": [[0.0] * 3] * 24}, {"joints_2d": {"tail": [1, 2]}}, {"boxes": 1}],
-        "gone.jpg": [{"box": [0, 0, 9, 9]}],
-    }
-    (tmp_path / "labels.json").write_text(json.dumps(labels))
-    assert main(["pictures", str(tmp_path / "labels.json"), "--out", str(tmp_path / "shards")]) == 0
-    said = capsys.readouterr()
-    assert "own: 1 shards" in said.out
-    for line, words in zip(
-        said.err.splitlines(),
-        ("a.jpg, person 1: no joint", "a.jpg, person 2: has unknown boxes; a person has box, joints_2d", "gone.jpg"),
-        strict=True,
-    ):
-        assert line.startswith("left out: ") and words in line
-    (row,) = people_in(sorted((tmp_path / "shards").glob("*.tar")))
-    assert (row.key, row.dataset, row.has_pose, row.trusted) == ("a.jpg#0", "own", True, False)
-    for text, message in (("[]", "an object with a list of people"), ("{", "is no JSON")):
-        (tmp_path / "labels.json").write_text(text)
-        with pytest.raises(ValueError, match=message):
-            next(read_labels(tmp_path / "labels.json", tmp_path, dataset="x", skip=nothing))
-
-
-def test_the_documented_example_runs_and_what_it_writes_can_be_trained_on(tmp_path):
-    example = ROOT / "docs" / "examples" / "own_pictures.py"
-    assert len(example.read_text().splitlines()) <= 40
-    keypoints = np.stack([np.linspace(8, 56, 17), np.linspace(5, 60, 17), np.full(17, 2)], axis=1)
-    keypoints[3] = 0  # not labelled
-    labels = {
-        "images": [{"id": 7, "file_name": "a.jpg"}, {"id": 8, "file_name": "b.jpg"}],
-        "annotations": [
-            {"id": n, "image_id": image, "keypoints": keypoints.ravel().tolist()} for n, image in enumerate((7, 7, 8))
-        ],
-    }
-    (tmp_path / "labels.json").write_text(json.dumps(labels))
-    for number, name in enumerate(("a.jpg", "b.jpg")):
-        (tmp_path / name).write_bytes(jpeg(number, 64))
-    command = [sys.executable, str(example), "labels.json", ".", "shards"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    (path,) = sorted((tmp_path / "shards").iterdir())
-    assert done.stdout.split() == ["shards/mine-000000.tar"]
-    (batch,) = held_out_batches(sources=[Source(name="mine", shards=(path,))], batch_size=8)
-    assert batch.key == ("0", "1", "2")
-    assert batch.keypoints_2d[..., 2].sum(dim=1).tolist() == [16, 16, 16]
-    assert not batch.has_pose.any() and not batch.trusted.any()

@@ -150,7 +150,7 @@ def test_bedlam_joints_come_from_the_body_and_close_ups_stand_up(tmp_path):
     np.testing.assert_allclose(person.keypoints_3d[:, :3], joints, atol=1e-6)
     placed = joints + np.array([0.1, 0.0, 3.0])
     np.testing.assert_allclose(person.keypoints_2d[:, :2], placed[:, :2] / placed[:, 2:] * SIDE + SIDE / 2, atol=1e-3)
-    assert [scene.turned for scene in scenes] == [False, True]
+    assert [scene.orientation for scene in scenes] == [1, 6]
     stored, opened = made.picture(1, side=SIDE), open_scene(scenes[1]).pixels
     assert np.abs(opened.astype(int) - np.rot90(stored, -1)).mean() < 6  # but for the loss of JPEG
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tokenhmr.demo.predictor import Predictor as Predictor
     from tokenhmr.models.hmr2 import HMR2 as HMR2
     from tokenhmr.models.pretrained import load as load
+    from tokenhmr.models.pretrained import load_tokenizer as load_tokenizer
+    from tokenhmr.models.pretrained import save_pretrained as save_pretrained
     from tokenhmr.models.tokenhmr import TokenHMR as TokenHMR
     from tokenhmr.models.tokenizer import PoseTokenizer as PoseTokenizer
 
@@ -19,13 +21,25 @@ if TYPE_CHECKING:
 _DOOR = {
     "HMR2": "tokenhmr.models.hmr2",
     "load": "tokenhmr.models.pretrained",
+    "load_tokenizer": "tokenhmr.models.pretrained",
+    "save_pretrained": "tokenhmr.models.pretrained",
     "PoseTokenizer": "tokenhmr.models.tokenizer",
     "TokenHMR": "tokenhmr.models.tokenhmr",
     "Person": "tokenhmr.demo.predictor",
     "Predictor": "tokenhmr.demo.predictor",
 }
 
-__all__ = ["HMR2", "Person", "PoseTokenizer", "Predictor", "TokenHMR", "__version__", "load"]
+__all__ = [
+    "HMR2",
+    "Person",
+    "PoseTokenizer",
+    "Predictor",
+    "TokenHMR",
+    "__version__",
+    "load",
+    "load_tokenizer",
+    "save_pretrained",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import roma
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,6 +28,14 @@ def rows_to_matrix(six: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 3 3"
 def matrix_to_rows(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 6"]:
     """The first two rows, one after the other."""
     return matrix[..., :2, :].flatten(start_dim=-2)
+
+
+def is_rotation(matrix: Float[Tensor, "*batch 3 3"], *, tolerance: float = 0.05) -> Bool[Tensor, "*batch"]:
+    """Whether rows are of length one, at right angles and right-handed, all within ``tolerance``; not where not finite."""
+    first, second, third = matrix.float().unbind(dim=-2)
+    one, other, between = ((a * b).sum(dim=-1, keepdim=True) for a, b in ((first, first), (second, second), (first, second)))
+    handed = torch.linalg.cross(first, second) - third
+    return torch.cat([one - 1, other - 1, between, handed], dim=-1).abs().amax(dim=-1) <= tolerance
 
 
 def columns_to_matrix(six: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 3 3"]:

@@ -120,31 +120,38 @@ class Body(nn.Module):
     def forward(self, pose: Pose) -> BodyOutput:
         """Pose the body; any leading batch. No translation: the root joint stays where the shape puts it."""
         batch = pose.betas.shape[:-1]
-        rotations = torch.cat([pose.global_orient[..., None, :, :], pose.body], dim=-3).reshape(-1, 24, 3, 3)
-        betas = pose.betas.reshape(-1, pose.betas.shape[-1])
-        if betas.shape[1] != self.shape_count:
-            raise ValueError(f"{betas.shape[1]} betas for a body of {self.shape_count} shape directions")
+        rotations, betas = self._flat(pose)
         # Skinning in bfloat16 moves vertices by about a millimetre: geometry is float32 whatever autocast says.
         with torch.autocast(device_type=betas.device.type, enabled=False):
-            transforms, skeleton = self._chain(rotations.float(), betas.float())
-            vertices = self._skin(transforms, self._blend(rotations.float(), betas.float()))
+            transforms, skeleton = self._chain(rotations, betas)
+            vertices = self._skin(transforms, self._blend(rotations, betas))
             joints = self._joints44(vertices, skeleton)
         return BodyOutput(
-            vertices=vertices.reshape(*batch, -1, 3),
+            vertices=vertices.reshape(*batch, self.vertex_count, 3),
             skeleton=skeleton.reshape(*batch, 24, 3),
             joints=joints.reshape(*batch, len(JOINTS44), 3),
         )
 
     def skeleton(self, pose: Pose) -> Float[Tensor, "*batch 24 3"]:
         """Only the 24 joints: what most losses and metrics need, without a vertex being touched."""
-        rotations = torch.cat([pose.global_orient[..., None, :, :], pose.body], dim=-3)
-        batch = rotations.shape[:-3]
-        _, skeleton = self._chain(rotations.reshape(-1, 24, 3, 3), pose.betas.reshape(-1, self.shape_count))
-        return skeleton.reshape(*batch, 24, 3)
+        rotations, betas = self._flat(pose)
+        with torch.autocast(device_type=betas.device.type, enabled=False):
+            _, skeleton = self._chain(rotations, betas)
+        return skeleton.reshape(*pose.betas.shape[:-1], 24, 3)
 
     def transforms(self, pose: Pose) -> tuple[Float[Tensor, "batch 24 3 4"], Float[Tensor, "batch 24 3"]]:
         """Each joint's transform from rest to posed space, metres, and the posed joints; one leading batch axis."""
-        return self._chain(torch.cat([pose.global_orient[:, None], pose.body], dim=1), pose.betas)
+        rotations, betas = self._flat(pose)
+        with torch.autocast(device_type=betas.device.type, enabled=False):
+            return self._chain(rotations, betas)
+
+    def _flat(self, pose: Pose) -> tuple[Float[Tensor, "batch 24 3 3"], Float[Tensor, "batch shape"]]:
+        """All rotations and the shape with one leading axis, in float32; ``ValueError`` for the shape of another body."""
+        count = pose.betas.shape[-1]
+        if count != self.shape_count:
+            raise ValueError(f"{count} betas for a body of {self.shape_count} shape directions")
+        rotations = torch.cat([pose.global_orient[..., None, :, :], pose.body], dim=-3)
+        return rotations.reshape(-1, 24, 3, 3).float(), pose.betas.reshape(-1, count).float()
 
     def _chain(
         self, rotations: Float[Tensor, "batch 24 3 3"], betas: Float[Tensor, "batch shape"]
@@ -173,13 +180,13 @@ class Body(nn.Module):
             feature = rotations[:, 1:] - torch.eye(3, device=rotations.device)
             coefficients = torch.cat([betas, feature.flatten(start_dim=1)], dim=1)
         # Added last: a product of one or two rows that starts from the template rounds 217 times at a metre's grain (1e-6 m).
-        return (coefficients @ self.basis).add_(self.template).view(betas.shape[0], 3, -1)
+        return (coefficients @ self.basis).add_(self.template).view(betas.shape[0], 3, self.vertex_count)
 
     def _skin(
         self, transforms: Float[Tensor, "batch 24 3 4"], rest: Float[Tensor, "batch 3 vertex"]
     ) -> Float[Tensor, "batch vertex 3"]:
         per_joint = transforms.permute(0, 2, 3, 1).reshape(-1, 24)
-        per_vertex = (per_joint @ self.skinning).view(rest.shape[0], 3, 4, -1)
+        per_vertex = (per_joint @ self.skinning).view(rest.shape[0], 3, 4, self.vertex_count)
         posed = (per_vertex[:, :, :3] * rest[:, None]).sum(dim=2) + per_vertex[:, :, 3]
         return posed.transpose(1, 2)
 
@@ -194,10 +201,13 @@ class Body(nn.Module):
 
         It takes rotation matrices: ``layer(global_orient=pose.global_orient[:, None], body_pose=pose.body,
         betas=pose.betas)``. Its joints are the 24 of SMPL, then nose, eyes, ears, toes and heels, then fingertips where the
-        body has them. A body without pose correctives gets zeros.
+        body has them. A body without pose correctives gets zeros. A ``ValueError`` for a body of joints alone (``of_joints``).
         """
         import smplx
         from smplx.utils import Struct
+
+        if not self.vertex_ids:
+            raise ValueError("smplx wants a whole mesh, and this body has kept those vertices alone that joints are made of")
 
         basis = self.basis.cpu().view(-1, 3, self.vertex_count).permute(2, 1, 0)
         shapes = np.zeros((self.vertex_count, 3, max(_SMPLX_SHAPES, self.shape_count)), dtype=np.float32)

@@ -89,7 +89,7 @@ def read_annotation(text: bytes, *, source_trusted: bool) -> Annotation:
         trusted=row_trusted and source_trusted,
         gender=gender,
         track=_track(fields),
-        frame=_frame(fields.get("frame")),
+        frame=read_frame(fields.get("frame")),
         lens=read_lens(fields.get("camera")),
         **arrays,
     )
@@ -137,13 +137,18 @@ def _array(name: str, value: Any, shape: tuple[int, ...]) -> Float32[np.ndarray,
 def _track(fields: dict[str, Any]) -> str:
     """Said by the row or, in synthetic pictures, the clip of motion that lent the pose, whichever piece of it it was."""
     lent = _LENT.fullmatch(str(fields.get("motion", "")))
-    said = fields.get("track") or ("" if lent is None else recording_of(lent["clip"]))
+    return read_track(fields.get("track") or ("" if lent is None else recording_of(lent["clip"])))
+
+
+def read_track(said: Any) -> str:
+    """The name of a recording and the person in it; a ``ValueError`` for what is no text."""
     if not isinstance(said, str):
         raise ValueError(f"track is {said!r}, it should be text")
     return said
 
 
-def _frame(said: Any) -> int | None:
+def read_frame(said: Any) -> int | None:
+    """The number of a picture in its recording, or nothing; a ``ValueError`` for anything but a whole number."""
     if said is not None and (isinstance(said, bool) or not isinstance(said, int)):
         raise ValueError(f"frame is {said!r}, it should be a whole number")
     return said

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, UInt8
 
 from tokenhmr.camera import CROP_SIDE
+from tokenhmr.data.upright import ends
 
 try:  # the same pixels as OpenCV's, bit for bit, in less time: pip install tokenhmr[fast]
     import simplejpeg
@@ -25,10 +26,14 @@ BBOX_SHAPE = (192, 256)  # width, height of what the backbone looks at
 # Below this reduction, bilinear interpolation alone does not alias visibly (4D-Humans' demo).
 _SHARP_ENOUGH = 1.1
 
+# Pixels, and the reduction that asks for it. A wider blur costs minutes: such a region is made smaller first.
+_WIDEST_BLUR = 8.0
+_MOST_REDUCED = 2 * _WIDEST_BLUR + 1
+
 # JPEGs straight to RGB, the same pixels (OpenCV 4.11 and later; None before).
 _TO_RGB = getattr(cv2, "IMREAD_COLOR_RGB", None)
 
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_JPEG_START = b"\xff\xd8"
 
 
 def decode_picture(data: bytes, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
@@ -36,7 +41,7 @@ def decode_picture(data: bytes, size: tuple[int, int]) -> UInt8[np.ndarray, "hei
 
     Raises ``ValueError`` for bytes that are no whole picture, or a picture of another (width, height) than ``size``.
     """
-    if data.startswith(_JPEG_START) and _JPEG_END not in data[-32:]:
+    if data.startswith(_JPEG_START) and not ends(data):
         raise ValueError(f"a JPEG of {len(data)} bytes without its end: it is cut off")  # decoders fill the rest with grey
     image = _decode_jpeg(data)
     image = _decode_any(data) if image is None else image
@@ -98,8 +103,7 @@ def crop_matrix(
 
 def crop(image: UInt8[np.ndarray, "height width 3"], matrix: Float64[np.ndarray, "2 3"]) -> UInt8[np.ndarray, "256 256 3"]:
     """Cut the crop out; black where the picture ends. Large boxes are blurred first so that nothing aliases."""
-    zoom = math.sqrt(abs(np.linalg.det(matrix[:, :2])))
-    reduction = 1 / (2 * zoom)
+    reduction = _reduction(matrix)
     sigma = (reduction - 1) / 2 if reduction > _SHARP_ENOUGH else 0.0
     # Only the region under the crop is touched, with a margin that the blur and the interpolation can see.
     margin = math.ceil(4 * sigma) + 2
@@ -107,11 +111,30 @@ def crop(image: UInt8[np.ndarray, "height width 3"], matrix: Float64[np.ndarray,
     if x1 <= x0 or y1 <= y0:
         return np.zeros((CROP_SIDE, CROP_SIDE, 3), dtype=np.uint8)
     region = image[y0:y1, x0:x1]
-    if sigma:
-        region = cv2.GaussianBlur(region, (0, 0), sigma)
     moved = matrix.copy()
     moved[:, 2] += matrix[:, :2] @ (x0, y0)
+    if sigma > _WIDEST_BLUR:
+        region, moved = _smaller(region, moved, math.ceil(reduction / _MOST_REDUCED))
+        sigma = min((_reduction(moved) - 1) / 2, _WIDEST_BLUR)
+    if sigma > 0:
+        region = cv2.GaussianBlur(region, (0, 0), sigma)
     return cv2.warpAffine(region, moved, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+
+
+def _reduction(matrix: Float64[np.ndarray, "2 3"]) -> float:
+    """How many pixels of the picture come to half a pixel of the crop."""
+    return 1 / (2 * math.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+
+
+def _smaller(
+    image: UInt8[np.ndarray, "height width 3"], matrix: Float64[np.ndarray, "2 3"], times: int
+) -> tuple[UInt8[np.ndarray, "_ _ 3"], Float64[np.ndarray, "2 3"]]:
+    """The picture with every so many pixels a side made one, their mean, and the map from it to the same crop."""
+    height, width = image.shape[:2]
+    size = max(1, round(width / times)), max(1, round(height / times))
+    step = np.array([width / size[0], height / size[1]])
+    moved = np.concatenate([matrix[:, :2] * step, (matrix[:, 2] + matrix[:, :2] @ ((step - 1) / 2))[:, None]], axis=1)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), moved
 
 
 def crop_mask(mask: Bool[np.ndarray, "height width"], matrix: Float64[np.ndarray, "2 3"]) -> Bool[np.ndarray, "256 256"]:

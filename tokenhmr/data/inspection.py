@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +13,17 @@ from jaxtyping import Bool, Float
 
 from tokenhmr.data.annotation import Annotation
 from tokenhmr.data.crop import square_side
+from tokenhmr.data.given import MOST_BOX
 from tokenhmr.data.opened import open_scene
 from tokenhmr.data.scene import Scene
 from tokenhmr.data.sources import Source
+from tokenhmr.data.upright import AS_STORED, orientation
 from tokenhmr.skeleton import SMPL_JOINTS
 
 # Beyond these a label is hardly meant so. Shapes of SMPL fits lie within 3 as a rule (4D-Humans drops what lies outside).
 _MOST_BETA = 5.0
 _TALLEST, _SMALLEST = 3.5, 0.2  # metres between a person's joints
+_TURNED = "EXIF says that the picture is turned, which goes unheard (labels should be of the picture as stored)"
 _BOX_ROOM = 0.2  # how far, in box sides, joints may lie outside their box
 
 
@@ -52,7 +56,11 @@ class Findings:
         self.joints += int(sure.sum())
         self.outside += int((sure & ~inside).sum())
         for remark in remarks_on(person):
-            self.remarks.setdefault(remark, []).append(name)
+            self.remark(remark, name)
+
+    def remark(self, what: str, name: str) -> None:
+        """Something that can be read and looks wrong."""
+        self.remarks.setdefault(what, []).append(name)
 
     def lines(self, *, names: int = 3) -> Iterator[str]:
         """The findings in words, each kind with its first ``names`` examples."""
@@ -73,7 +81,7 @@ def look_through(source: Source, findings: Findings, *, decode: bool) -> Iterato
     for number in range(len(source.shards)):
         for scene in source.scenes(number, skip=findings.skip):
             try:
-                people = open_scene(scene).people if decode else scene.people()
+                people = _decoded(scene, findings) if decode else scene.people()
             except (ValueError, OSError) as reason:
                 findings.skip(scene.name, str(reason))
                 continue
@@ -81,6 +89,15 @@ def look_through(source: Source, findings: Findings, *, decode: bool) -> Iterato
             for row, person in enumerate(people):
                 findings.count(person, scene.name if len(people) == 1 else f"{scene.name} #{row}")
                 yield scene, row, person
+
+
+def _decoded(scene: Scene, findings: Findings) -> tuple[Annotation, ...]:
+    """The people of a picture that can be decoded; a tag for its orientation that goes unheard is remarked on."""
+    data = scene.picture()
+    people = open_scene(dataclasses.replace(scene, picture=lambda: data)).people
+    if orientation(data) not in (AS_STORED, scene.orientation):
+        findings.remark(_TURNED, scene.name)
+    return people
 
 
 def seen_joints(person: Annotation) -> tuple[Bool[np.ndarray, "44"], Bool[np.ndarray, "44"]]:
@@ -97,6 +114,8 @@ def remarks_on(person: Annotation) -> list[str]:
     low, high = person.box_center - person.box_size / 2, person.box_center + person.box_size / 2
     if np.any(high <= 0) or np.any(low >= person.image_size):
         return ["the box lies outside the picture"]
+    if person.box_size.max() > MOST_BOX * person.image_size.max():
+        return [f"the box is more than {MOST_BOX} times as large as the picture"]
     points, room = person.keypoints_2d[sure & inside, :2], _BOX_ROOM * person.box_size
     if len(points) and np.all((points >= low - room) & (points <= high + room), axis=1).mean() < 0.5:
         found.append("most joints lie outside the box")

@@ -12,6 +12,7 @@ from tokenhmr.data.annotation import Annotation
 from tokenhmr.data.augment import Change, Sample, prepare
 from tokenhmr.data.crop import BBOX_SHAPE, decode_picture
 from tokenhmr.data.scene import Masks, Scene
+from tokenhmr.data.upright import swaps_sides, upright
 
 
 class Opened(NamedTuple):
@@ -39,12 +40,11 @@ def open_scene(scene: Scene) -> Opened:
     """Read and decode. A ``ValueError`` says what is wrong with the labels, the picture or the masks."""
     people = scene.people()
     width, height = people[0].image_size.astype(int).tolist()
-    pixels = decode_picture(scene.picture(), (height, width) if scene.turned else (width, height))
+    pixels = decode_picture(scene.picture(), (height, width) if swaps_sides(scene.orientation) else (width, height))
     masks = None if scene.masks is None else scene.masks()
-    if scene.turned:
-        pixels = np.ascontiguousarray(np.rot90(pixels, -1))
-        masks = None if masks is None else np.ascontiguousarray(np.rot90(masks, -1, axes=(1, 2)))
-    return Opened(scene, people, pixels, masks)
+    if masks is not None:
+        masks = upright(masks, scene.orientation, axes=(1, 2))
+    return Opened(scene, people, upright(pixels, scene.orientation), masks)
 
 
 @final

@@ -78,10 +78,10 @@ def _add_picture_commands(new: Callable[..., argparse.ArgumentParser]) -> None:
     _add_storage(add)
     _add_common(add)
     add = new("pictures", help="your own pictures and labels to shards of ours").add_argument
-    add("labels", type=Path, metavar="LABELS.json", help="{picture: [people]}, see docs/data.md")
+    add("labels", type=Path, metavar="LABELS.json", help="{picture (JPEG or PNG): [people]}, see docs/data.md")
     add("--pictures", type=Path, metavar="DIR", help="where the pictures are (default: beside the labels)")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the shards")
-    add("--name", default="own", help="what the set is called (default: %(default)s)")
+    add("--name", default="own", help="what the set is called; its shards are NAME-000000.tar and so on (default: %(default)s)")
     _add_storage(add)
     _add_common(add)
     add = new("check", help="look through shards: schema, ranges, joints, unreadable members; a contact sheet").add_argument

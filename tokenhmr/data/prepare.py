@@ -28,10 +28,11 @@ from tokenhmr.data.motion.convert import (
 from tokenhmr.data.motion.mapping import read_map
 from tokenhmr.data.opened import open_scene
 from tokenhmr.data.options import parser
+from tokenhmr.data.own import read_labels
 from tokenhmr.data.readers import make_reader
 from tokenhmr.data.scene import Scene
 from tokenhmr.data.sources import Source, find_shards, read_data_list
-from tokenhmr.data.writer import Storage, read_labels, write_people, write_scenes
+from tokenhmr.data.writer import Storage, write_people, write_scenes
 from tokenhmr.evaluation.labels import label_sheet
 from tokenhmr.render import check_picture_path
 from tokenhmr.resources import data_list_folder, data_list_path

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from tokenhmr.data.annotation import Annotation
+from tokenhmr.data.upright import AS_STORED
 
 _HEADER = 16384  # bytes that hold a picture's size, but for pictures with large notes in front
 
@@ -54,7 +55,9 @@ class Scene:
     people: Callable[[], tuple[Annotation, ...]]  # ``count`` of them; a ``ValueError`` says what is wrong with the labels
     picture: Callable[[], bytes]  # JPEG or PNG, as stored; a ``ValueError`` says why it cannot be read
     masks: Callable[[], Masks] | None = None  # of the picture as stored; ``Annotation.mask`` is the row of a person
-    turned: bool = False  # labels speak of the picture (and masks) turned clockwise by 90 degrees: see ``upright``
+    # Labels speak of the picture (and masks) turned so: ``upright``. A file's own tag says nothing here: most labels do not
+    # follow it.
+    orientation: int = AS_STORED
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ a person's surroundings and not the whole picture: training decodes them several
 from __future__ import annotations
 
 import dataclasses
+import glob
 import io
 import json
 import os
@@ -18,31 +19,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
-from tokenhmr.data.annotation import GENDERS, Annotation, checked_arrays, read_lens
+from tokenhmr.data.annotation import GENDERS, Annotation, checked_arrays, read_frame, read_lens, read_track
 from tokenhmr.data.crop import square_side
+from tokenhmr.data.given import Box, Joints, read_box, read_joints
 from tokenhmr.data.opened import open_scene
 from tokenhmr.data.scene import Scene, Skip, known, size_array
-from tokenhmr.skeleton import JOINTS44, SMPL_JOINTS, subset
+from tokenhmr.data.upright import orientation, swaps_sides
+from tokenhmr.skeleton import SMPL_JOINTS
 
 _DIGITS = 5  # behind the point: a hundredth of a millimetre
-_JOINTS_TO_PERSON = 1.2  # joints lie inside the skin
 _SHAPE = 10
-_SAID = (
-    "box",
-    "joints_2d",
-    "joints_3d",
-    "pose",
-    "betas",
-    "trusted",
-    "gender",
-    "camera",
-    "key",
-    "dataset",
-)  # of a person, in a JSON
-
-Joints = Mapping[str, Sequence[float | int]]  # names of skeleton.JOINTS44
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,39 +58,40 @@ def person(
     picture: bytes,
     joints_2d: Joints | None = None,  # x, y and perhaps confidence, pixels
     joints_3d: Joints | None = None,  # x, y, z and perhaps confidence, metres, camera axes
-    box: Sequence[float | int] | None = None,  # left, top, right, bottom, pixels; without one, around the joints
+    box: Box | None = None,  # left, top, right, bottom, pixels; without one, around the joints
     pose: Sequence[Sequence[float | int]] | None = None,  # 24 axis-angles, radians, the root turned into camera axes
     betas: Sequence[float | int] | None = None,
     trusted: bool = False,  # whether pose, shape and 3D joints are exact, not fitted
     gender: str = "neutral",
     camera: Mapping[str, Any] | None = None,  # {"focal": f or [fx, fy], "center": [x, y]}, pixels; see Annotation.known_lens
+    track: str = "",  # recording and person in it: pictures of one track are not independent
+    frame: int | None = None,  # number of the picture in that recording
 ) -> Annotation:
     """What is known of one person in a picture (JPEG or PNG bytes); what is not given counts as not annotated.
 
-    Raises ``ValueError`` for joints that do not exist, numbers that are not finite, and for nothing to make a box of.
+    Pixels are of the upright picture, as viewers show it: turned as its EXIF says. Raises ``ValueError`` for joints that do not
+    exist, numbers that are not finite, nothing to make a box of, and a box that does not meet the picture or is absurdly large.
     """
-    flat, space = _joints(joints_2d, 2), _joints(joints_3d, 3)
-    seen = flat[flat[:, 2] > 0, :2]
-    if box is None:
-        if len(seen) < 2:
-            raise ValueError(f"{key}: no box, and {len(seen)} joints to make one of")
-        low, high = seen.min(axis=0), seen.max(axis=0)
-        center, size = (low + high) / 2, np.maximum(high - low, 1) * _JOINTS_TO_PERSON
-    elif len(box) != 4 or not (box[2] > box[0] and box[3] > box[1]):
-        raise ValueError(f"{key}: box {list(box)} should be left, top, right, bottom in pixels")
-    else:
-        center, size = np.array([box[0] + box[2], box[1] + box[3]]) / 2, np.array([box[2] - box[0], box[3] - box[1]])
+    try:
+        image_size = size_array(picture, turned=swaps_sides(orientation(picture)))
+        flat, space = read_joints(joints_2d, "joints_2d", 2), read_joints(joints_3d, "joints_3d", 3)
+        center, size = read_box(box, flat, image_size)
+    except ValueError as reason:
+        raise ValueError(f"{key}: {reason}") from reason
     if not isinstance(trusted, bool):
         raise ValueError(f"{key}: trusted is true or false, not {trusted!r}")
     if gender not in GENDERS:
         raise ValueError(f"{key}: gender is {gender!r}, it should be one of {', '.join(GENDERS)}")
     try:
         arrays = checked_arrays({
-            "image_size": size_array(picture), "box_center": center, "box_size": size, "keypoints_2d": flat,
+            "image_size": image_size, "box_center": center, "box_size": size, "keypoints_2d": flat,
             "keypoints_3d": space, "pose": np.zeros((len(SMPL_JOINTS), 3)) if pose is None else pose,
             "betas": np.zeros(_SHAPE) if betas is None else betas,
         })  # fmt: skip
         lens = read_lens(camera)
+        known_track, known_frame = read_track(track), read_frame(frame)
+        if known_frame is not None and not known_track:
+            raise ValueError(f"frame {frame} without a track would go unheard: track names recording and person")
     except ValueError as reason:
         raise ValueError(f"{key}: {reason}") from reason
     return Annotation(
@@ -113,47 +102,22 @@ def person(
         trusted=trusted,
         gender=gender,
         lens=lens,
+        track=known_track,
+        frame=known_frame,
         **arrays,
     )
-
-
-def read_labels(path: Path, pictures: Path, *, dataset: str, skip: Skip) -> Iterator[tuple[bytes, list[Annotation]]]:
-    """Pictures and people of a JSON file ``{picture: [{what person() takes}]}``; who cannot be read is handed to ``skip``.
-
-    Raises ``FileNotFoundError``, or ``ValueError`` for a file that is no such JSON.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no labels at {path}")
-    try:
-        labelled = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as reason:
-        raise ValueError(f"{path} is no JSON: {reason}") from reason
-    if not isinstance(labelled, dict) or not all(isinstance(rows, list) for rows in labelled.values()):
-        raise ValueError(f"{path} should be an object with a list of people for each picture")
-    for name, rows in labelled.items():
-        try:
-            data = (pictures / name).read_bytes()
-        except OSError as reason:
-            skip(name, str(reason))
-            continue
-        people = []
-        for number, row in enumerate(rows):
-            try:
-                unknown = sorted(set(row) - set(_SAID))
-                if unknown or not isinstance(row, dict):
-                    raise ValueError(f"has unknown {', '.join(map(str, unknown))}; a person has {', '.join(_SAID)}")
-                people.append(person(**({"key": f"{name}#{number}", "dataset": dataset, "picture": data} | row)))
-            except (TypeError, ValueError) as reason:
-                skip(f"{name}, person {number}", str(reason))
-        yield data, people
 
 
 def write_people(
     pictures: Iterable[tuple[bytes, Sequence[Annotation]]], out: Path, *, name: str, skip: Skip, storage: Storage | None = None
 ) -> list[Path]:
-    """Write pictures (JPEG or PNG bytes), each with the people in it, as ``out/name-000000.tar`` and so on: their paths."""
+    """Write pictures (JPEG or PNG bytes), each with the people in it, as ``out/name-000000.tar`` and so on: their paths.
+
+    What is written stands upright, as ``person`` understands its labels. ``write_scenes`` says what is raised.
+    """
     scenes = (
-        known(people[0].key, tuple(people), lambda data=data: data)  # called before the next picture comes
+        # Called before the next picture comes.
+        known(people[0].key, tuple(people), lambda data=data: data, orientation=orientation(data))
         for data, people in pictures
         if people
     )
@@ -174,11 +138,14 @@ def write_scenes(
 ) -> Written:  # fmt: skip
     """Every person of every scene as a sample of its own. What cannot be read is handed to ``skip``; shards appear when whole.
 
-    Raises ``ValueError`` when shards of that name are there already, or when nobody could be written.
+    Raises ``ValueError`` for a name that cannot begin a file's, when shards of that name are there already, or when nobody
+    could be written.
     """
-    present = sorted(out.glob(f"{name}-*.tar"))
+    if not name or Path(name).name != name:
+        raise ValueError(f"the name of a set, {name!r}, begins the names of its files: it should have no folder in it")
+    present = sorted(out.glob(f"{glob.escape(name)}-??????.tar"))  # the numbers; name-other-000000.tar is another set's
     if present:
-        raise ValueError(f"{out} already holds {len(present)} shards called {name}-*.tar: choose another folder or name")
+        raise ValueError(f"{out} already holds {len(present)} shards called {name}-??????.tar: choose another folder or name")
     storage = storage or Storage()
     out.mkdir(parents=True, exist_ok=True)
     samples = _samples(scenes, storage, skip)
@@ -241,16 +208,6 @@ def row_json(annotation: Annotation) -> bytes:
     return json.dumps(fields).encode()
 
 
-def _joints(given: Joints | None, places: int) -> Float[np.ndarray, "44 _"]:
-    """Rows of JOINTS44, confidence last; 1 where none is given, 0 for joints that are not."""
-    rows = np.zeros((len(JOINTS44), places + 1))
-    for name, values in (given or {}).items():
-        if len(values) not in (places, places + 1):
-            raise ValueError(f"joint {name} has {len(values)} numbers, it should be {places} and perhaps a confidence")
-        rows[subset((name,), of=JOINTS44)[0]] = [*values, 1.0][: places + 1]
-    return rows
-
-
 def _samples(scenes: Iterable[Scene], storage: Storage, skip: Skip) -> Iterator[tuple[bytes, bytes]]:
     """JPEG and JSON of every person."""
     for scene in scenes:
@@ -271,17 +228,18 @@ def _samples(scenes: Iterable[Scene], storage: Storage, skip: Skip) -> Iterator[
 def _write_shard(path: Path, samples: Iterator[tuple[bytes, bytes]], *, first: int, storage: Storage) -> int:
     """One tar, in place only when it is whole; how many people went into it."""
     unfinished, count = path.with_suffix(".part"), 0
-    with tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for jpg, row in samples:
-            for ending, data in (("jpg", jpg), ("json", row)):
-                entry = tarfile.TarInfo(f"{first + count:08d}.{ending}")
-                entry.size, entry.mode = len(data), 0o644
-                tar.addfile(entry, io.BytesIO(data))
-            count += 1
-            if count == storage.per_shard:
-                break
-    if count:
-        os.replace(unfinished, path)
-    else:
-        unfinished.unlink()
+    try:
+        with tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for jpg, row in samples:
+                for ending, data in (("jpg", jpg), ("json", row)):
+                    entry = tarfile.TarInfo(f"{first + count:08d}.{ending}")
+                    entry.size, entry.mode = len(data), 0o644
+                    tar.addfile(entry, io.BytesIO(data))
+                count += 1
+                if count == storage.per_shard:
+                    break
+        if count:
+            os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)  # nobody was left for it, or the pictures' source failed
     return count

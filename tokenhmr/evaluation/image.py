@@ -91,7 +91,7 @@ class MeanPose(nn.Module):
             betas.append(batch.pose.betas[batch.has_betas].double())
             cameras.append(weak_camera(posed, batch.keypoints_2d)[batch.has_pose])
         if not sum(map(len, rotations)) or not sum(map(len, betas)):
-            raise ValueError("no row with pose and shape to take the mean of")
+            raise ValueError("no row with pose and shape to take the mean of (to be expected of labels in 2D; nothing failed)")
         nearest = roma.special_procrustes(torch.cat(rotations).mean(dim=0))
         assert isinstance(nearest, Tensor)  # singular values come only when asked for
         return cls(

@@ -18,6 +18,7 @@ from tokenhmr.skeleton import JOINTS44
 from tokenhmr.structs import Pose
 
 _ROOM = 1.25  # around the box, in its sides
+_LARGEST = 2.0  # of a box that is shown whole, in sides of the picture: what is drawn never grows with the box beyond
 _LIMBS = tuple(
     (JOINTS44.index(pair[0]), JOINTS44.index(pair[1]))
     for side in ("left", "right")
@@ -93,11 +94,19 @@ def _posed(person: Annotation, body: Body) -> tuple[Float[np.ndarray, "vertex 3"
 def _surroundings(
     pixels: UInt8[np.ndarray, "height width 3"], person: Annotation
 ) -> tuple[UInt8[np.ndarray, "side side 3"], Int[np.ndarray, "2"]]:
-    """The square around a person's box and where its corner lies in the picture; grey where the picture ends."""
-    side = max(8, round(_ROOM * square_side(person.box_size)))
+    """The square around a person's box and where its corner lies in the picture; grey where the picture ends.
+
+    A box that is hardly meant so, far larger than the picture or outside it, gets the whole picture.
+    """
+    height, width = pixels.shape[:2]
+    center, size = person.box_center.astype(np.float64), person.box_size.astype(np.float64)
+    meets = np.all(center + size / 2 > 0) and np.all(center - size / 2 < (width, height))
+    if not meets or square_side(size) > _LARGEST * max(width, height):
+        center, size = np.array([width, height]) / 2, np.array([width, height]) / _ROOM
+    side = max(8, round(_ROOM * square_side(size)))
     view = np.full((side, side, 3), 128, dtype=np.uint8)
-    low = np.floor(person.box_center - side / 2).astype(int)
-    start, stop = np.maximum(low, 0), np.minimum(low + side, (pixels.shape[1], pixels.shape[0]))
+    low = np.floor(center - side / 2).astype(int)
+    start, stop = np.maximum(low, 0), np.minimum(low + side, (width, height))
     if np.all(stop > start):
         view[start[1] - low[1] : stop[1] - low[1], start[0] - low[0] : stop[0] - low[0]] = pixels[
             start[1] : stop[1], start[0] : stop[0]

@@ -55,7 +55,7 @@ class Convolution(nn.Conv1d):
         training_on_cpu = input.device.type == "cpu" and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
         if self.kernel_size[0] == 1:
             return functional.linear(input, self.weight[:, :, 0], self.bias)
-        if training_on_cpu:
+        if training_on_cpu and len(input):
             return self._products(input)
         return self._conv_forward(input.transpose(1, 2), self.weight, self.bias).transpose(1, 2).contiguous()
 

@@ -120,11 +120,7 @@ def save_pretrained(
     made from numbers, for another dtype, for numbers that are not finite and for metadata that JSON cannot hold.
     """
     config: dict[str, Any] = _describe(model) | {"dtype": dtype}
-    clash = sorted(set(config) & set(metadata or {}) - {"licences"})
-    if clash:
-        raise ValueError(f"metadata may not replace {', '.join(clash)}")
-    licences: dict[str, Any] = config["licences"] | dict((metadata or {}).get("licences", {}))
-    config |= dict(metadata or {}) | {"licences": licences}
+    config |= _metadata(metadata or {}, config)
 
     state = packed(model.state_dict(), dtype)
     config["id"] = _digest(state)
@@ -140,6 +136,16 @@ def save_pretrained(
     return folder
 
 
+def _metadata(given: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said beside ``config``; licences are added to those that are known."""
+    if not isinstance(given, Mapping) or not isinstance(given.get("licences", {}), Mapping):
+        raise ValueError('metadata is a dict, and its "licences" are one too: {"licences": {"data": "CC0-1.0"}}')
+    clash = sorted(set(config) & set(given) - {"licences"})
+    if clash:
+        raise ValueError(f"metadata may not replace {', '.join(clash)}")
+    return dict(given) | {"licences": config["licences"] | dict(given.get("licences", {}))}
+
+
 def _describe(model: nn.Module) -> dict[str, Any]:
     licences = {"code": "Apache-2.0"}
     body: dict[str, Any] = {}
@@ -151,7 +157,8 @@ def _describe(model: nn.Module) -> dict[str, Any]:
         kind = {PoseTokenizer: TOKENIZER, ViT: BACKBONE, PersonFinder: FINDER}[type(model)]
     else:
         known = "TokenHMR, HMR2, PoseTokenizer, ViT, PersonFinder"
-        raise ValueError(f"a {type(model).__name__} is none of {known}")
+        inside = next((f": give .{name} of it" for name in ("module", "_orig_mod") if hasattr(model, name)), "")
+        raise ValueError(f"a {type(model).__name__} is none of {known}{inside}")
     if not model.numbers:
         raise ValueError("this model was put together by hand; only one made by build_tokenhmr or build_hmr2 knows its numbers")
     return {
@@ -170,7 +177,10 @@ def load(name_or_dir: str | os.PathLike[str] = "default", *, body: Body | None =
     """
     config = read_config(name_or_dir)
     if config["kind"] not in IMAGE_MODELS:
-        raise ValueError(f"{name_or_dir} holds a {config['kind']}: open it with load_{config['kind'].removeprefix('pose_')}")
+        opener = f"tokenhmr.models.pretrained.load_{config['kind'].removeprefix('pose_')}"
+        raise ValueError(f"{name_or_dir} holds a {config['kind']}: open it with {opener}")
+    if body is not None and not isinstance(body, Body):
+        raise TypeError(f"body is a Body, as tokenhmr.body.load_body gives it, not a {type(body).__name__}")
     body, numbers = matching_body(config, body), dict(config["numbers"])
 
     def build() -> ImageModel:

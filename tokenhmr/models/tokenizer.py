@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from tokenhmr.models.convolution import Convolution, NearestResize
 from tokenhmr.models.quantizer import NearestCode
-from tokenhmr.rotations import matrix_to_rows, rows_to_matrix
+from tokenhmr.rotations import is_rotation, matrix_to_rows, rows_to_matrix
 from tokenhmr.structs import PoseReconstruction
 
 
@@ -164,14 +164,18 @@ class PoseTokenizer(nn.Module):
         One pass is the paper's: the encoder's latents to their nearest codes. Each further one encodes the pose with half of
         what was lost in restoring added to it, and every pose keeps the tokens of its best pass, by squared distance of
         rotation matrices. So tokens say poses that the encoder has not seen nearly as well as those that it has
-        (docs/tokenizer.md); what is noise in a pose they say as well.
+        (docs/tokenizer.md); what is noise in a pose they say as well. A ``ValueError`` for what are no rotations.
         """
         if passes < 1:
             raise ValueError(f"a pose is encoded in 1 pass or more, not in {passes}")
+        if not isinstance(rotations, Tensor):
+            raise TypeError(f"poses are a torch.Tensor, not a {type(rotations).__name__}")
         if rotations.shape[-3:] != (self.joints, 3, 3):
             raise ValueError(f"poses are rotation matrices (..., {self.joints}, 3, 3), these are {tuple(rotations.shape)}")
-        if not rotations.isfinite().all():
-            raise ValueError("some of these rotations are not finite")
+        wrong = ~is_rotation(rotations)
+        if wrong.any():
+            some = f"{int(wrong.sum())} of these {wrong.numel()} matrices"
+            raise ValueError(f"{some} are not finite or no rotations: rows of length one at right angles, right-handed")
         rotations = rotations.to(self.mean_pose.dtype)
         batch = rotations.shape[:-3]
         wanted = rotations.reshape(-1, self.joints, 3, 3)
@@ -192,11 +196,15 @@ class PoseTokenizer(nn.Module):
 
     def decode(self, index: Int[Tensor, "*batch token"]) -> Float[Tensor, "*batch joint 3 3"]:
         """Token indices to rotations. ``ValueError`` for another number of tokens, or tokens that are none."""
+        if not isinstance(index, Tensor):
+            raise TypeError(f"tokens are a torch.Tensor, not a {type(index).__name__}")
+        if index.is_floating_point() or index.dtype == torch.bool:
+            raise ValueError(f"tokens are whole numbers, these are {str(index.dtype).removeprefix('torch.')}")
         if index.shape[-1:] != (self.tokens,):
             raise ValueError(f"a pose is {self.tokens} tokens, these are {tuple(index.shape)}")
         if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < self.codes:
             raise ValueError(f"tokens are from 0 to {self.codes - 1}, these from {int(index.min())} to {int(index.max())}")
-        return rows_to_matrix(self._raw(functional.embedding(index, self.quantizer.codebook)) + self.mean_pose)
+        return rows_to_matrix(self._raw(functional.embedding(index.long(), self.quantizer.codebook)) + self.mean_pose)
 
     def decode_6d(self, probabilities: Float[Tensor, "*batch token code"]) -> Float[Tensor, "*batch joint 6"]:
         """Soft decoding: the expected code of each token, then the decoder. Raw 6D, a residual on the mean pose."""

@@ -22,6 +22,7 @@ from tokenhmr.data.readers.people import PIXELS_A_UNIT, annotate, sure, within
 from tokenhmr.data.readers.tracks import moment_of
 from tokenhmr.data.scene import Asked, Scene, known, stored_size
 from tokenhmr.data.shards import tar_samples
+from tokenhmr.data.upright import AS_STORED, CLOCKWISE
 from tokenhmr.rotations import axis_angle_to_matrix
 from tokenhmr.structs import Pose
 
@@ -60,7 +61,8 @@ class Bedlam:
                     asked.skip(f"{sample.name}, person {number}", f"has no {', '.join(lacks)}" if lacks else str(reason))
             if people:
                 masks = masks_of(sample) if self.masks else None
-                yield known(sample.name, tuple(people), picture.read, masks=masks, turned=turned)
+                stands = CLOCKWISE if turned else AS_STORED
+                yield known(sample.name, tuple(people), picture.read, masks=masks, orientation=stands)
 
     def _person(self, row: dict[str, Any], key: str, asked: Asked, size: Float32[np.ndarray, "2"]) -> Annotation:
         pose, betas = (np.asarray(row[name], dtype=np.float64).reshape(-1) for name in ("pose_cam", "shape"))
