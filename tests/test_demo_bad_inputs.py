@@ -14,6 +14,7 @@ import pytest
 
 from tests.clip_tools import make_video, moment
 from tests.demo_tools import tiny_model
+from tokenhmr.demo import predictor
 from tokenhmr.demo.__main__ import main
 from tokenhmr.models.pretrained import save_pretrained
 
@@ -61,6 +62,8 @@ def bad_boxes():
         "three.png": [[1, 2, 3]], "six.png": [[1, 2, 3, 4, 5, 6]], "words.png": [["a", 1, 2, 3]], "number.png": 7,
         "null.png": None, "far.png": [[500, 0, 600, 9]], "above.png": [[0, -90, 9, -5]],
         "dict.png": {"left": 3}, "one_of_two.png": [FULL, [900, 0, 950, 9]],
+        "wide_box.png": [[0, 0, 5e9, 100]], "huge.png": [[-1e12, -1e12, 1e12, 1e12]], "slow.png": [[-1e6, -1e6, 1e6, 1e6]],
+        "thin.png": [[5, 5, 5.5, 60]], "dust.png": [[5, 5, 5 + 1e-9, 5 + 1e-9]], "huge_clip.mp4": [[-1e12, -1e12, 1e12, 1e12]],
         "nan_clip.mp4": [[nan, 0, 9, 9]], "far_clip.mp4": [[800, 0, 900, 9]],
     }  # fmt: skip
 
@@ -131,6 +134,7 @@ def test_the_reasons_are_clear(weights, tmp_path, capsys):
     wanted = {
         "empty.jpg": "the file is empty", "half.jpg": "the picture is cut short", "text.png": "not a picture,",
         "text.mp4": "not a readable video", "nan.png": "no rectangle", "far.png": "outside the picture of 96x64 pixels",
+        "huge.png": "more than 20 times as large as the picture of 96x64 pixels", "thin.png": "0.5x55 pixels, 1x1 is the least",
         "three.png": "not 3 numbers", "wide.png": "9000x9000 pixels are more", "gone.jpg": "no such file or folder",
     }  # fmt: skip
     common = ["--out", str(tmp_path / "out"), "--weights", str(weights), "--boxes", str(tmp_path / "in" / "boxes.json")]
@@ -138,6 +142,26 @@ def test_the_reasons_are_clear(weights, tmp_path, capsys):
     lines = capsys.readouterr().err.splitlines()
     for name, words in wanted.items():
         assert any(line.startswith(f"{tmp_path / 'in' / name}: ") and words in line for line in lines), name
+
+
+@pytest.mark.parametrize("error", [ValueError("no square"), cv2.error("too much"), MemoryError()])
+def test_a_crop_that_fails_costs_its_picture_alone(weights, tmp_path, capsys, monkeypatch, error):
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(picture_bytes(".png"))
+    (tmp_path / "b.json").write_text(json.dumps({"a.png": [FULL], "b.png": [[8.0, 4.0, 50.0, 60.0]], "c.png": [FULL]}))
+    cut = predictor.crop
+
+    def fails(image, matrix):
+        if matrix[0, 2] != cut_matrix[0, 2]:
+            raise error
+        return cut(image, matrix)
+
+    cut_matrix = predictor.crop_matrix(*predictor._square(np.array(FULL)))
+    monkeypatch.setattr(predictor, "crop", fails)
+    common = ["--out", str(tmp_path / "out"), "--weights", str(weights), "--boxes", str(tmp_path / "b.json")]
+    assert main([*(str(tmp_path / f"{name}.png") for name in "abc"), *common]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) >= 2 and said.err.startswith(f"{tmp_path / 'b.png'}: ")
 
 
 def test_strict_stops_at_the_first(weights, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Which boxes a frame gets, and what the user means by his inputs."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from tests.test_demo_pictures import scene
 from tokenhmr.demo.boxes import Listed, find_people, read_boxes
 from tokenhmr.demo.detector import FullPicture, nobody
 from tokenhmr.demo.inputs import list_inputs
+from tokenhmr.demo.keypoints import read_keypoints
+from tokenhmr.demo.names import match_names
 from tokenhmr.demo.pictures import BadPicture, read_picture, sample_folder
 
 
@@ -62,13 +65,77 @@ def test_boxes_of_coco_annotations(tmp_path):
     }
     (tmp_path / "coco.json").write_text(json.dumps(coco))
     listed = read_boxes(tmp_path / "coco.json")
-    assert listed.find("a.jpg").xyxy.tolist() == [[10, 20, 40, 60]]
-    assert len(listed.find("b.jpg")) == 0, "nobody is annotated there"
-    assert listed.find("c.jpg") is None
+    here = listed.of_inputs([Path(name) for name in ("a.jpg", "b.jpg", "c.jpg")])  # wherever the data set's folders are
+    assert here.find("a.jpg").xyxy.tolist() == [[10, 20, 40, 60]]
+    assert len(here.find("b.jpg")) == 0, "nobody is annotated there"
+    assert here.find("c.jpg") is None
     coco["annotations"][0]["image_id"] = 99
     (tmp_path / "coco.json").write_text(json.dumps(coco))
     with pytest.raises(ValueError, match="COCO"):
         read_boxes(tmp_path / "coco.json")
+
+
+def test_crowds_and_boxes_without_area_cost_themselves_alone(tmp_path):
+    people = [{"bbox": [5, 5, 20, 30]}, {"bbox": [9, 9, 0, 40]}, {"bbox": [0, 0, 50, 30], "iscrowd": 1}]
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+    annotations = [{"image_id": 1, **person} for person in people] + [{"image_id": 2, **people[1]}]
+    (tmp_path / "coco.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    listed = read_boxes(tmp_path / "coco.json").of_inputs([tmp_path / "a.jpg", tmp_path / "b.jpg"])
+
+    def ask(name):
+        return find_people(scene(), str(tmp_path / name), listed=listed, detector=sees_nobody, fallback=True)
+
+    assert ask("a.jpg").boxes.xyxy.tolist() == [[5, 5, 25, 35]]
+    assert ask("a.jpg").note == "2 of its 3 boxes left out (one is 0x40 pixels; a crowd is no person)"
+    assert len(ask("b.jpg").boxes) == 0 and ask("b.jpg").note.endswith("; nobody, says the file of boxes")
+
+
+@pytest.mark.parametrize(
+    ("names", "paths", "found", "wrong"),
+    [
+        ("s1/1.jpg s2/1.jpg", "/d/s1/1.jpg /d/s2/1.jpg", {"/d/s1/1.jpg": "s1/1.jpg", "/d/s2/1.jpg": "s2/1.jpg"}, ""),
+        ("s1/1.jpg", "/d/s1/1.jpg /d/s2/1.jpg", {"/d/s1/1.jpg": "s1/1.jpg"}, ""),
+        ("1.jpg", "/d/s1/1.jpg /d/s2/1.jpg", {"/d/s1/1.jpg": "1.jpg", "/d/s2/1.jpg": "1.jpg"}, ""),
+        ("1.jpg s1/1.jpg", "/d/s1/1.jpg /d/s2/1.jpg", {"/d/s1/1.jpg": "s1/1.jpg", "/d/s2/1.jpg": "1.jpg"}, ""),
+        ("train/1.jpg val/2.jpg", "/d/1.jpg /d/2.jpg", {"/d/1.jpg": "train/1.jpg", "/d/2.jpg": "val/2.jpg"}, ""),
+        ("s1/1.jpg s2/1.jpg", "/d/1.jpg", {}, "/d/1.jpg"),
+        ("train/1.jpg", "/d/s1/1.jpg /d/s2/1.jpg", {}, "/d/s1/1.jpg /d/s2/1.jpg"),
+        ("./1.jpg 2.jpg", "/d/1.jpg", {"/d/1.jpg": "./1.jpg"}, ""),
+        ("1.jpg", "/d/11.jpg", {}, ""),
+    ],
+)
+def test_pictures_of_one_name_are_told_apart_by_their_folders(names, paths, found, wrong):
+    told = match_names(names.split(), [Path(path) for path in paths.split()])
+    assert told[0] == found and set(told[1]) == set(wrong.split())
+    assert all("\n" not in line and "1.jpg" in line for line in told[1].values())
+
+
+def test_folders_tell_boxes_and_keypoints_apart(tmp_path, monkeypatch):
+    names = ("s1/a.jpg", "s2/a.jpg")
+    images = [{"id": number, "file_name": name} for number, name in enumerate(names)]
+    people = [{"image_id": n, "bbox": [n, 0, 9, 9], "keypoints": [50 + n, 20, 2] + [0] * 48} for n in range(2)]
+    (tmp_path / "coco.json").write_text(json.dumps({"images": images, "annotations": people}))
+    monkeypatch.chdir(tmp_path)
+    paths = [Path(name) for name in names]
+    boxes, keypoints = (read(Path("coco.json")).of_inputs(paths) for read in (read_boxes, read_keypoints))
+    assert [boxes.find(name).xyxy[:, 0].tolist() for name in names] == [[0], [1]]
+    assert [keypoints.of(name)[0][:, 0, 0].tolist() for name in names] == [[50], [51]]
+    assert boxes.about(names[0]) != boxes.about(names[1])
+    elsewhere = read_boxes(Path("coco.json")).of_inputs([tmp_path / name for name in names])
+    assert elsewhere.about(str(tmp_path / names[0])) == boxes.about(names[0]), "a run from elsewhere is the same run"
+    (other,) = paths = [tmp_path / "a.jpg"]
+    for file in (read_boxes(Path("coco.json")).of_inputs(paths).find, read_keypoints(Path("coco.json")).of_inputs(paths).of):
+        with pytest.raises(BadPicture, match=r"cannot be told: any of s1/a\.jpg, s2/a\.jpg"):
+            file(str(other))
+
+
+def test_frames_of_a_clip_go_by_its_folder_too(tmp_path):
+    (tmp_path / "b.json").write_text('{"x/c.mp4": [[0, 0, 9, 9]], "x/c.mp4#3": [], "y/c.mp4": [], "x/c.mp4#4": [[5, 0, 1, 9]]}')
+    listed = read_boxes(tmp_path / "b.json").of_inputs([Path("/x/c.mp4"), Path("/y/c.mp4")])
+    assert [len(listed.find("/x/c.mp4", number)) for number in (0, 3)] == [1, 0] and not len(listed.find("/y/c.mp4", 0))
+    assert len(listed.about("/x/c.mp4")) == 3 and len(listed.about("/y/c.mp4")) == 1
+    with pytest.raises(BadPicture, match=r"c\.mp4#4"):
+        listed.find("/x/c.mp4", 4)
 
 
 def test_frames_of_a_clip_have_boxes_of_their_own(tmp_path):

@@ -174,7 +174,7 @@ def test_a_smaller_copy_of_the_picture_gives_the_same_people(predictor, picture)
     camera = assumed_camera(SIZE)
 
     def ask(image, zoom):
-        question = Question(image=image, boxes=BOXES, scores=np.ones(2), camera=camera, zoom=zoom)
+        question = Question.cut(image, BOXES, np.ones(2), camera, zoom=zoom)
         return next(predictor.stream([question]))[1]
 
     for one, other in zip(ask(large, 1.0), ask(small, 0.5), strict=True):

@@ -1,6 +1,9 @@
 """From boxes to people: geometry of the camera, batches, and what is refused."""
 
 import dataclasses
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -102,3 +105,81 @@ def test_predicting_leaves_the_picture_alone(predictor, picture):
     before = picture.copy()
     predictor(picture, BOXES)
     assert (picture == before).all()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        torch.from_numpy(BOXES), torch.from_numpy(BOXES).bfloat16().requires_grad_(), BOXES.astype(int), BOXES.astype(object),
+        BOXES.tolist(), tuple(map(tuple, BOXES.tolist())), BOXES.astype(np.float32),
+    ],
+    ids=["tensor", "with gradient", "whole", "object", "lists", "tuples", "float32"],
+)  # fmt: skip
+def test_boxes_are_taken_however_they_come(predictor, picture, said):
+    scores = [0.5, 0.25, 1]
+    wanted = predictor(picture, BOXES, scores=np.array(scores))
+    assert all(same(one, other) for one, other in zip(predictor(picture, said, scores=scores), wanted, strict=True))
+    assert [person.score for person in wanted] == scores
+
+
+def test_one_box_alone_and_no_box(predictor, picture):
+    (alone,), first = predictor(picture, tuple(BOXES[0].tolist())), predictor(picture, BOXES)[0]
+    assert same(alone, first)
+    assert predictor(picture, []) == predictor(picture, torch.zeros(0, 4)) == []
+    bytes_of = np.array([[140, 10, 200, 250]], dtype=np.uint8)
+    assert same(predictor(picture, bytes_of)[0], predictor(picture, bytes_of.astype(float))[0])
+
+
+# As it is used, without the checks of types that tests have.
+NATURAL = """
+import json, pathlib, numpy as np, PIL.Image, torch
+from tests.demo_tools import tiny_model
+from tokenhmr import Predictor
+model = tiny_model()
+look, image, box = Predictor(model), np.full((60, 80, 3), 90, dtype=np.uint8), np.array([[9.0, 9.0, 40.0, 50.0]])
+ways = {
+    "pil": lambda: look(PIL.Image.fromarray(image), box), "path": lambda: look("a.jpg", box),
+    "tensor": lambda: look(torch.from_numpy(image), box), "float": lambda: look(image / 255, box),
+    "none": lambda: look(image, None), "words": lambda: look(image, box.astype(str)),
+    "ragged": lambda: look(image, [[1, 2, 3, 4], [5]]), "number": lambda: look(image, 7), "nothing": lambda: look(image, [[]]),
+    "masks": lambda: look(image, box > 20), "thin": lambda: look(image, box * 1e-9),
+    "huge": lambda: look(image, box * 1e9 - 1e10),
+    "objects": lambda: look(image, np.array([[None, 1, 2, 3]])),
+    "score": lambda: look(image, box, scores=0.4), "nan": lambda: look(image, box, scores=[float("nan")]),
+    "scores": lambda: look(image, box, scores=[1, 2]), "mm": lambda: look(image, box, focal="28mm"),
+    "yes": lambda: look(image, box, focal=True), "short": lambda: look(image, box, focal=1e-9),
+    "zero": lambda: look(image, box, focal=0), "endless": lambda: look(image, box, focal=float("inf")),
+    "pair": lambda: look(image, box, focal=(500, 500)),
+    "half": lambda: Predictor(model, batch_size=1.5), "no batch": lambda: Predictor(model, batch_size=0),
+    "name": lambda: Predictor("default"), "folder": lambda: Predictor(pathlib.Path("default")),
+}
+said = {}
+for name, way in ways.items():
+    try:
+        said[name] = f"taken: {way()}"
+    except Exception as error:
+        said[name] = f"{type(error).__name__}: {error}"
+assert look(image, box, focal=np.float32(500), scores=torch.ones(1))[0].focal == 500
+print(json.dumps(said))
+"""
+
+
+def test_what_is_natural_and_wrong_gets_a_clear_line(root):
+    done = subprocess.run([sys.executable, "-c", NATURAL], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    wanted = {
+        "pil": "convert('RGB')", "path": "of type str", "tensor": "of type Tensor", "float": "uint8 of shape",
+        "none": "boxes are needed", "words": "rows of four numbers", "ragged": "rows of four numbers",
+        "number": "shape (people, 4)", "nothing": "shape (people, 4)", "masks": "rows of four numbers",
+        "thin": "1x1 is the least",
+        "huge": "20 times as large", "objects": "rectangle", "score": "a number for each of 1 boxes", "nan": "all finite",
+        "scores": "of shape (2,)",
+        "mm": "it is '28mm'", "yes": "it is True", "short": "it is 1e-09", "zero": "it is 0", "endless": "it is inf",
+        "pair": "it is (500, 500)", "half": "not 1.5", "no batch": "not 0",
+        "name": 'tokenhmr.load("default")', "folder": "PosixPath",
+    }  # fmt: skip
+    assert said.keys() == wanted.keys()
+    for name, words in wanted.items():
+        assert said[name].startswith("ValueError: ") and words in said[name], (name, said[name])
+        assert "\n" not in said[name] and len(said[name]) < 200, (name, said[name])

@@ -135,7 +135,7 @@ POINT = {"nose": [50, 20], "left_hip": [40, 60, 0.5], "right_knee": {"x": 60, "y
 )
 def test_keypoints_are_read_from_what_people_have(tmp_path, content, name):
     (tmp_path / "k.json").write_text(json.dumps(content))
-    frames = read_keypoints(tmp_path / "k.json").of(name)
+    frames = read_keypoints(tmp_path / "k.json").of_inputs([tmp_path / name]).of(str(tmp_path / name))
     assert frames[0].shape == (1, 44, 3)
     known = {JOINTS44[joint]: frames[0][0, joint].tolist() for joint in np.flatnonzero(frames[0][0, :, 2])}
     assert known["nose"] == [50, 20, 1]

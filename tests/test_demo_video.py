@@ -6,12 +6,11 @@ import struct
 from fractions import Fraction
 
 import av
-import cv2
 import numpy as np
 import pytest
 
 from tests.clip_tools import RATE, make_video, moment, read_video
-from tokenhmr.demo.inputs import Input, list_inputs
+from tokenhmr.demo.inputs import Input
 from tokenhmr.demo.pictures import BadPicture
 from tokenhmr.demo.video import VideoWriter, join_videos, open_clip
 
@@ -147,16 +146,3 @@ def test_a_video_that_finds_no_room_is_an_error_of_the_system(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_numbered_frames_are_a_clip_and_bad_ones_are_left_out(tmp_path):
-    for number in range(12):
-        cv2.imwrite(str(tmp_path / f"f_{number}.png"), moment(number)[..., ::-1])
-    (tmp_path / "f_5.png").write_bytes(b"no picture")
-    cv2.imwrite(str(tmp_path / "f_7.png"), moment(7, 40, 40)[..., ::-1])
-    ((source,), _) = list_inputs([tmp_path / "f_%d.png"])
-    clip = open_clip(source, rate=Fraction(10))
-    moments = list(clip.moments())
-    assert [each.time for each in moments] == [Fraction(number, 10) for number in range(10)]
-    assert (moments[9].image == moment(11)).all()
-    assert clip.note.startswith("2 of 12 frames left out (f_5.png: ")

@@ -240,5 +240,5 @@ def test_the_predictor_refuses_what_would_be_cut_or_turned_round():
     with pytest.raises((ValueError, TypeCheckError), match="scores"):
         predictor(image, boxes, scores=np.ones(2))
     for focal in (-500.0, 0.0, float("nan")):
-        with pytest.raises(ValueError, match="above zero, in place of a camera"):
+        with pytest.raises(ValueError, match="focal is a number of pixels"):
             predictor(image, boxes, focal=focal)

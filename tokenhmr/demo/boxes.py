@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from tokenhmr.demo.detector import Boxes, Detector, FullPicture, check_boxes, check_inside, nobody
+from tokenhmr.demo.detector import LEAST_SIDE, Boxes, Detector, FullPicture, check_boxes, check_inside, nobody
+from tokenhmr.demo.names import match_names, split_frame
 from tokenhmr.demo.pictures import BadPicture, shows_nothing
 
 PERSON = "person"  # COCO's name of the category
@@ -35,6 +36,20 @@ class Listed:
 
     boxes: Mapping[str, Boxes]
     wrong: Mapping[str, str]  # by the same names
+    notes: Mapping[str, str] = field(default_factory=dict)  # by the same names: what the user should know
+
+    def of_inputs(self, paths: Sequence[Path]) -> Listed:
+        """The same by the paths of inputs, as text: see ``names.match_names``."""
+        keys: dict[str, list[str]] = {}
+        for key in dict.fromkeys([*self.boxes, *self.wrong]):
+            keys.setdefault(split_frame(key)[0], []).append(key)
+        found, wrong = match_names(keys, paths)
+        renamed = [(key, path + split_frame(key)[1]) for path, name in found.items() for key in keys[name]]
+        return Listed(
+            boxes={new: self.boxes[key] for key, new in renamed if key in self.boxes},
+            wrong={new: self.wrong[key] for key, new in renamed if key in self.wrong} | wrong,
+            notes={new: self.notes[key] for key, new in renamed if key in self.notes},
+        )
 
     def find(self, name: str, number: int | None = None) -> Boxes | None:
         """Boxes of a picture, or of the frame ``number`` of a clip; ``None``: the file does not speak of it.
@@ -50,8 +65,14 @@ class Listed:
 
     def about(self, name: str) -> list[str]:
         """All that the file says of a picture or clip, right or wrong, as text: tells one run from another."""
-        right = {key: f"{key} {boxes.xyxy.tolist()} {boxes.scores.tolist()}" for key, boxes in self.boxes.items()}
-        return [line for key, line in sorted({**right, **self.wrong}.items()) if key.partition("#")[0] == name]
+        called = Path(name).name  # without folders: a run from elsewhere is the same run
+        right = {
+            key: f"{called}{split_frame(key)[1]} {boxes.xyxy.tolist()} {boxes.scores.tolist()}"
+            for key, boxes in self.boxes.items()
+            if split_frame(key)[0] == name
+        }
+        wrong = {key: line for key, line in self.wrong.items() if split_frame(key)[0] == name}
+        return [line for _, line in sorted({**right, **wrong}.items())]
 
 
 NO_LIST = Listed(boxes={}, wrong={})
@@ -62,7 +83,8 @@ def read_boxes(path: Path) -> Listed:
 
     JSON: ``{"picture.jpg": [[left, top, right, bottom], ...]}``, perhaps with a score; an empty list says that nobody is
     there. CSV: one row a person, ``picture.jpg,left,top,right,bottom`` and perhaps a score; a heading row is skipped. COCO:
-    ``images`` and ``annotations`` with ``bbox``; of the categories only ``person``, where there is one. Raises ``OSError``
+    ``images`` and ``annotations`` with ``bbox``; of the categories only ``person``, where there is one; crowds and boxes
+    smaller than a pixel are left out, with a note. Names may have folders: see ``Listed.of_inputs``. Raises ``OSError``
     when the file cannot be read and ``ValueError`` when it is none of these; a wrong box waits in ``Listed.wrong``.
     """
     if not path.is_file():
@@ -72,10 +94,11 @@ def read_boxes(path: Path) -> Listed:
         rows = _csv_rows(text) if path.suffix.lower() == ".csv" else json.loads(text)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, csv.Error) as error:
         raise ValueError(f"{path}: neither JSON nor CSV of boxes ({error})") from error
+    notes: dict[str, str] = {}
     if not isinstance(rows, dict):
         raise ValueError(f'{path}: boxes are written {{"picture.jpg": [[left, top, right, bottom], ...]}}')
     if isinstance(rows.get("images"), list) and isinstance(rows.get("annotations"), list):
-        rows = _coco_rows(rows, path)
+        rows, notes = _coco_rows(rows, path)
     boxes: dict[str, Boxes] = {}
     wrong: dict[str, str] = {}
     for name, people in rows.items():
@@ -83,7 +106,7 @@ def read_boxes(path: Path) -> Listed:
             boxes[str(name)] = _as_boxes(f"{path}: {name}", people)
         except ValueError as error:
             wrong[str(name)] = str(error)
-    return Listed(boxes=boxes, wrong=wrong)
+    return Listed(boxes=boxes, wrong=wrong, notes=notes)
 
 
 def _csv_rows(text: str) -> dict[str, list[list[str]]]:
@@ -104,23 +127,34 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _coco_rows(said: Mapping[str, Any], path: Path) -> dict[str, list[list[Any]]]:
-    """COCO's ``bbox`` is left, top, width, height; ``file_name`` may have folders."""
+def _coco_rows(said: Mapping[str, Any], path: Path) -> tuple[dict[str, list[list[Any]]], dict[str, str]]:
+    """People's boxes by ``file_name``, and notes on those that are left out. COCO's ``bbox`` is left, top, width, height."""
     try:
-        names = {image["id"]: Path(str(image["file_name"])).name for image in said["images"]}
+        names = {image["id"]: str(image["file_name"]) for image in said["images"]}
         categories = {entry["id"]: str(entry.get("name")) for entry in said.get("categories", [])}
         people = {number for number, name in categories.items() if name.lower() == PERSON}
         if len(categories) > 1 and not people:
             raise ValueError(f"none of the categories is called {PERSON}: {', '.join(categories.values())}")
         rows: dict[str, list[list[Any]]] = {name: [] for name in names.values()}
+        left_out: dict[str, list[str]] = {}
         for entry in said["annotations"]:
             if people and entry.get("category_id") not in people:
                 continue
             left, top, width, height = (float(number) for number in entry["bbox"])
-            rows[names[entry["image_id"]]].append([left, top, left + width, top + height, entry.get("score", 1.0)])
+            name = names[entry["image_id"]]
+            if entry.get("iscrowd"):
+                left_out.setdefault(name, []).append("a crowd is no person")
+            elif min(width, height) < LEAST_SIDE:
+                left_out.setdefault(name, []).append(f"one is {width:g}x{height:g} pixels")
+            else:
+                rows[name].append([left, top, left + width, top + height, entry.get("score", 1.0)])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path}: these COCO annotations are not understood ({type(error).__name__}: {error})") from error
-    return rows
+    notes = {
+        name: f"{len(why)} of its {len(why) + len(rows[name])} boxes left out ({'; '.join(dict.fromkeys(why))})"
+        for name, why in left_out.items()
+    }
+    return rows, notes
 
 
 def _as_boxes(where: str, people: Any) -> Boxes:
@@ -143,7 +177,7 @@ def _as_boxes(where: str, people: Any) -> Boxes:
 
 def find_people(
     image: UInt8[np.ndarray, "height width 3"],
-    name: str,
+    name: str,  # by which ``listed`` goes
     *,
     listed: Listed,
     detector: Detector,
@@ -161,7 +195,8 @@ def find_people(
             check_inside(boxes.xyxy, (round(image.shape[1] / zoom), round(image.shape[0] / zoom)))
         except ValueError as error:
             raise BadPicture(str(error)) from error
-        return Found(boxes=boxes, note="" if len(boxes) else "nobody, says the file of boxes")
+        said = [listed.notes.get(name, ""), "" if len(boxes) else "nobody, says the file of boxes"]
+        return Found(boxes=boxes, note="; ".join(filter(None, said)))
     if shows_nothing(image):
         return Found(boxes=nobody(), note="nobody found: the picture is a single colour")
     found = detector(image)

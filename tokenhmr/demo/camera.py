@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ FOCAL_LENGTH, FOCAL_35MM, PLANE_RESOLUTION, PLANE_UNIT, PIXELS_WIDE, PIXELS_HIGH
 )  # fmt: skip
 # Focal lengths in units of the longer side that a photograph may claim: a fisheye to a telescope.
 LEAST_FOCAL, LARGEST_FOCAL = 0.2, 60.0
-
+# And that a user may say: far beyond every lens, and still numbers that bodies can be placed with.
+LEAST_SAID, LARGEST_SAID = 0.05, 10_000.0
 
 _FIELDS = {"K", "focal", "center", "R", "t", "frames"}
 
@@ -63,6 +65,16 @@ def centred(focal: float, size: tuple[int, int], *, source: str) -> Camera:
     """A camera whose axis meets the middle of a picture of (width, height); ``focal`` in pixels."""
     width, height = size
     return Camera(matrix=np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]), source=source)
+
+
+def said_camera(focal: float, size: tuple[int, int]) -> Camera:
+    """The camera of a focal length (pixels) that a user says for a picture of (width, height). Raises ``ValueError``."""
+    longer = max(size)
+    least, largest = LEAST_SAID * longer, LARGEST_SAID * longer
+    # True is a number to Python.
+    if isinstance(focal, bool) or not isinstance(focal, Real) or not least <= focal <= largest:  # nan neither
+        raise ValueError(f"focal is a number of pixels, here from {least:g} to {largest:g}; it is {focal!r}")
+    return centred(float(focal), size, source="user")
 
 
 def assumed_camera(size: tuple[int, int], *, wide: bool = False) -> Camera:
@@ -114,9 +126,9 @@ class CameraChoice:
         if self.file is not None:
             return self.file.camera(name=name, number=number)
         if self.focal is not None:
-            return centred(self.focal, size, source="user")
+            return said_camera(self.focal, size)
         if self.focal_35mm is not None:
-            return centred(self.focal_35mm / FULL_FRAME * math.hypot(*size), size, source="user")
+            return said_camera(self.focal_35mm / FULL_FRAME * math.hypot(*size), size)
         if exif is not None:
             return centred(exif, size, source="exif")
         return assumed_camera(size, wide=self.wide)

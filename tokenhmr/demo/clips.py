@@ -17,9 +17,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from tokenhmr.demo.boxes import find_people
-from tokenhmr.demo.detector import Detector, FullPicture
+from tokenhmr.demo.camera import Camera, assumed_camera
+from tokenhmr.demo.detector import Detector, FullPicture, nobody
 from tokenhmr.demo.export import blank, draw_people, replace_file
 from tokenhmr.demo.inputs import Input
+from tokenhmr.demo.pictures import BadPicture
 from tokenhmr.demo.predictor import Question
 from tokenhmr.demo.report import Report
 from tokenhmr.demo.scene import Frame, People, Scene
@@ -51,6 +53,7 @@ def _do_clip(source: Input, tools: Tools, report: Report, rate: Fraction | None)
     progress = Progress(folder, identity)
     notes = _look(clip, progress, tools, report)
     people, seen = _gather(progress, tools)
+    notes += _lost(seen)
     if not len(people) and tools.fallback and not _listed(source, tools):
         notes.append(f"{NOBODY}: the whole picture serves as one box (--boxes FILE is better, --no-fallback leaves it empty)")
         progress.drop()
@@ -63,8 +66,8 @@ def _do_clip(source: Input, tools: Tools, report: Report, rate: Fraction | None)
     frames = _frames(source, seen, tools)
     pictures = (lambda: (moment.image for moment in clip.moments())) if tools.show_pictures else None
     scene = Scene(
-        name=source.name, frames=frames, rate=clip.rate, body=tools.body, about=tools.about, pictures=pictures,
-        renderer=tools.renderer,
+        name=source.name, source=source.key, frames=frames, rate=clip.rate, body=tools.body, about=tools.about,
+        pictures=pictures, renderer=tools.renderer,
     )  # fmt: skip
     people = improve(people, scene, tools)
     boxes = " ".join(sorted({frame.boxes for frame in frames} - {"none"})) or "none"
@@ -81,8 +84,13 @@ def _do_clip(source: Input, tools: Tools, report: Report, rate: Fraction | None)
     )
 
 
+def _lost(seen: Sequence[FrameNote]) -> list[str]:
+    lost = [note.lost for note in seen if note.lost]
+    return [f"{len(lost)} of {len(seen)} frames have no picture and stay black ({lost[0]})"] if lost else []
+
+
 def _listed(source: Input, tools: Tools) -> bool:
-    return bool(tools.listed.about(source.name))
+    return bool(tools.listed.about(source.key))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,13 +126,16 @@ def _questions(clip: Clip, first: int, tools: Tools, detector: Detector) -> Iter
     name = clip.source.name
     for moment in clip.moments(first):
         size = (moment.image.shape[1], moment.image.shape[0])
-        camera = tools.cameras.camera(name=name, number=moment.number, size=size, exif=moment.focal)
-        found = find_people(
-            moment.image, name, listed=tools.listed, detector=detector, fallback=False, number=moment.number
-        ).boxes
-        note = FrameNote(time=moment.time, size=size, boxes=found.source, focal=moment.focal)
+        if moment.lost:  # nobody is looked for, whatever a file of boxes says of this frame
+            camera, boxes = assumed_camera(size), nobody()
+        else:
+            camera = tools.cameras.camera(name=name, number=moment.number, size=size, exif=moment.focal)
+            boxes = find_people(
+                moment.image, clip.source.key, listed=tools.listed, detector=detector, fallback=False, number=moment.number
+            ).boxes
+        note = FrameNote(time=moment.time, size=size, boxes=boxes.source, focal=moment.focal, lost=moment.lost)
         tag = _Tag(number=moment.number, note=note)
-        yield Question(image=moment.image, boxes=found.xyxy, scores=found.scores, camera=camera, tag=tag)
+        yield Question.cut(moment.image, boxes.xyxy, boxes.scores, camera, tag=tag)
 
 
 def _gather(progress: Progress, tools: Tools) -> tuple[People, list[FrameNote]]:
@@ -133,13 +144,25 @@ def _gather(progress: Progress, tools: Tools) -> tuple[People, list[FrameNote]]:
 
 
 def _frames(source: Input, seen: Sequence[FrameNote], tools: Tools) -> tuple[Frame, ...]:
+    cameras = _cameras(source, seen, tools)
     return tuple(
-        Frame(
-            number=number, time=float(note.time), size=note.size, name=source.name, boxes=note.boxes,
-            camera=tools.cameras.camera(name=source.name, number=number, size=note.size, exif=note.focal),
-        )
-        for number, note in enumerate(seen)
-    )  # fmt: skip
+        Frame(number=number, time=float(note.time), size=note.size, name=source.name, boxes=note.boxes, camera=camera)
+        for number, (note, camera) in enumerate(zip(seen, cameras, strict=True))
+    )
+
+
+def _cameras(source: Input, seen: Sequence[FrameNote], tools: Tools) -> Iterator[Camera]:
+    """A camera for each frame. One without a picture has that of the last that had one, unless the user's file knows its own:
+    people are put into it where they are missed."""
+    last = next((number for number, note in enumerate(seen) if not note.lost), 0)
+    for number, note in enumerate(seen):
+        last = last if note.lost else number
+        try:
+            yield tools.cameras.camera(name=source.name, number=number, size=note.size, exif=seen[last].focal)
+        except ValueError:
+            if not note.lost:
+                raise
+            yield tools.cameras.camera(name=source.name, number=last, size=note.size, exif=seen[last].focal)
 
 
 def improve(people: People, scene: Scene, tools: Tools) -> People:
@@ -183,5 +206,7 @@ def _drawn(people: People, scene: Scene, *, first: int) -> Iterator[tuple[Frame,
     """Frames from number ``first`` on with the bodies on them."""
     pictures = None if scene.pictures is None else islice(scene.pictures(), first, None)
     for frame, here, posed in scene.frame_by_frame(people, first=first):
-        image = blank(frame.size) if pictures is None else next(pictures)
+        image = blank(frame.size) if pictures is None else next(pictures, None)
+        if image is None:
+            raise BadPicture(f"frame {frame.number} was there and is not any more")
         yield frame, draw_people(image, posed, here, scene, frame)

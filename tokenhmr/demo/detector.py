@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from typing import Any, Protocol, final, runtime_checkable
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, Float64, Shaped, UInt8
 
 from tokenhmr.models.finder import MULTIPLE, TWICE, PersonFinder, read_people
 from tokenhmr.rectangles import overlap, suppress
 from tokenhmr.structs import normalise
+
+LEAST_SIDE = 1  # pixels of a box
+# A box's longer side in units of the picture's. Of somebody whose face fills the picture the body is eight times as large.
+MOST_PICTURES = 20
+
+
+# What people have numbers in.
+Numbers = Shaped[np.ndarray, "..."] | Shaped[torch.Tensor, "..."] | Sequence[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +50,40 @@ def nobody() -> Boxes:
     return Boxes(xyxy=np.zeros((0, 4)), scores=np.zeros(0), source="none")
 
 
+def as_numbers(numbers: Numbers, what: str) -> Float64[np.ndarray, "..."]:
+    """Numbers of any kind as an array. Raises ``ValueError`` for what is none, beginning with ``what``."""
+    if isinstance(numbers, torch.Tensor):
+        numbers = numbers.detach().cpu().double().numpy()
+    try:
+        if np.asarray(numbers).dtype.kind in "USb":  # words would be read as numbers, and yes as 1
+            raise TypeError
+        return np.asarray(numbers, dtype=np.float64)
+    except (TypeError, ValueError):
+        shown = " ".join(repr(numbers).split())
+        raise ValueError(f"{what}, not {shown[:60]}{'...' if len(shown) > 60 else ''}") from None
+
+
+def as_boxes(boxes: Numbers) -> Float64[np.ndarray, "person 4"]:
+    """Boxes as an array, of arrays, tensors or lists; four numbers alone are one box. Raises ``ValueError`` like
+    ``check_boxes``."""
+    if boxes is None:
+        raise ValueError("boxes are needed, a row of left, top, right, bottom for each person; there are none (None)")
+    array = as_numbers(boxes, "boxes are rows of four numbers: left, top, right, bottom")
+    if array.shape in ((0,), (4,)):
+        array = array.reshape(-1, 4)
+    check_boxes(array)
+    return array
+
+
+def as_scores(scores: Numbers, count: int) -> Float64[np.ndarray, " person"]:
+    """A score for each of so many boxes as an array. Raises ``ValueError``."""
+    what = f"scores are a number for each of {count} boxes"
+    array = as_numbers(scores, what)
+    if array.shape != (count,) or not np.isfinite(array).all():
+        raise ValueError(f"{what}, all finite; these are of shape {array.shape}: {array.tolist()!r:.60}")
+    return array
+
+
 def check_boxes(boxes: Float[np.ndarray, "person 4"]) -> None:
     """Refuse boxes that are not finite or have no area, naming the first."""
     if boxes.ndim != 2 or boxes.shape[1] != 4:
@@ -49,14 +92,26 @@ def check_boxes(boxes: Float[np.ndarray, "person 4"]) -> None:
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(f"box {row} is no rectangle (left < right, top < bottom): {boxes[row].tolist()}")
+    small = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) < LEAST_SIDE
+    if small.any():
+        row = int(np.argmax(small))
+        width, height = (float(side) for side in boxes[row, 2:] - boxes[row, :2])
+        raise ValueError(
+            f"box {row} is {width:.3g}x{height:.3g} pixels, {LEAST_SIDE}x{LEAST_SIDE} is the least: {boxes[row].tolist()}"
+        )
 
 
 def check_inside(boxes: Float[np.ndarray, "person 4"], size: tuple[int, int]) -> None:
-    """Refuse a box that shares no pixel with a picture of (width, height), naming the first."""
+    """Refuse a box that shares no pixel with a picture of (width, height), or is far larger, naming the first."""
     shared = np.minimum(boxes[:, 2:], size) - np.maximum(boxes[:, :2], 0)
     if (shared <= 0).any():
         row = int(np.argmax((shared <= 0).any(axis=1)))
         raise ValueError(f"box {boxes[row].tolist()} lies outside the picture of {size[0]}x{size[1]} pixels")
+    large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) > MOST_PICTURES * max(size)
+    if large.any():
+        row = int(np.argmax(large))
+        limit = f"more than {MOST_PICTURES} times as large as"
+        raise ValueError(f"box {boxes[row].tolist()} is {limit} the picture of {size[0]}x{size[1]} pixels")
 
 
 @final

@@ -28,6 +28,11 @@ class Input:
         return self.path.name
 
     @property
+    def key(self) -> str:
+        """Its path as text: what lists go by once it is known which entry speaks of which input (``names.py``)."""
+        return str(self.path)
+
+    @property
     def is_clip(self) -> bool:
         """Whether frames follow one another in time."""
         return bool(self.frames) or self.path.suffix.lower() in VIDEO_SUFFIXES
@@ -99,7 +104,7 @@ def in_number_order(paths: Iterable[Path]) -> list[Path]:
     """Sorted so that frame_10 follows frame_9."""
 
     def key(path: Path) -> list[tuple[int, int | str]]:
-        return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", path.name) if part]
+        return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", path.name) if part]
 
     return sorted(paths, key=key)
 

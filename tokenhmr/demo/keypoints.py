@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from jaxtyping import Float32, Float64
 
 from tokenhmr.demo.boxes import Listed
 from tokenhmr.demo.detector import Boxes, nobody
+from tokenhmr.demo.names import match_names
+from tokenhmr.demo.pictures import BadPicture
 from tokenhmr.demo.scene import People, Scene, project
 from tokenhmr.skeleton import JOINTS44, OPENPOSE_JOINTS
 
@@ -36,23 +38,38 @@ class KeypointFile:
     """People's keypoints, frame by frame, under the name of each picture or clip."""
 
     frames: Mapping[str, Sequence[Points]]  # name -> frames
+    wrong: Mapping[str, str] = field(default_factory=dict)  # by name: why it cannot be told which keypoints are its own
 
-    def boxes(self, inputs: Sequence[str]) -> Listed:
-        """Boxes around everybody's keypoints, by the names of ``inputs``. Raises ``ValueError`` for a file without names
+    def of_inputs(self, paths: Sequence[Path]) -> KeypointFile:
+        """The same by the paths of inputs, as text: see ``names.match_names``. Raises ``ValueError`` for a file without names
         and several inputs."""
-        if _ANYWHERE in self.frames and len(inputs) != 1:
-            raise ValueError(f"keypoints that name no picture are for one input, not for {len(inputs)}")
+        if _ANYWHERE in self.frames:
+            if len(paths) != 1:
+                raise ValueError(f"keypoints that name no picture are for one input, not for {len(paths)}")
+            return KeypointFile(frames={str(paths[0]): self.frames[_ANYWHERE]})
+        found, wrong = match_names(self.frames, paths)
+        return KeypointFile(frames={path: self.frames[name] for path, name in found.items()}, wrong=wrong)
+
+    def boxes(self) -> Listed:
+        """Boxes around everybody's keypoints."""
         boxes: dict[str, Boxes] = {}
         for name, frames in self.frames.items():
-            called = name or inputs[0]
             for number, people in enumerate(frames):
-                key = called if len(frames) == 1 else f"{called}#{number}"
+                key = name if len(frames) == 1 else f"{name}#{number}"
                 found = Boxes(xyxy=boxes_around(people), scores=np.ones(len(people)), source="keypoints")
                 boxes[key] = found if len(people) else nobody()
-        return Listed(boxes=boxes, wrong={})
+        return Listed(boxes=boxes, wrong=self.wrong)
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Of whom the file speaks, even where it cannot be told what."""
+        return frozenset([*self.frames, *self.wrong])
 
     def of(self, name: str) -> Sequence[Points] | None:
-        """The frames of a picture or clip; None where the file does not speak of it."""
+        """The frames of a picture or clip; None where the file does not speak of it. Raises ``BadPicture`` where that cannot
+        be told."""
+        if name in self.wrong:
+            raise BadPicture(self.wrong[name])
         return self.frames.get(name, self.frames.get(_ANYWHERE))
 
 
@@ -90,9 +107,11 @@ def _frames(content: Any) -> dict[str, list[np.ndarray]]:
 
 
 def _coco(content: dict[str, Any]) -> dict[str, list[np.ndarray]]:
-    names = {image["id"]: Path(image["file_name"]).name for image in content["images"]}
+    names = {image["id"]: str(image["file_name"]) for image in content["images"]}
     people: dict[str, list[np.ndarray]] = {name: [] for name in names.values()}
     for annotation in content["annotations"]:
+        if annotation.get("iscrowd"):
+            continue
         numbers = np.array(annotation["keypoints"], dtype=np.float32).reshape(-1, 3)
         if len(numbers) != len(COCO_JOINTS):
             raise ValueError(f"annotation {annotation.get('id')} has {len(numbers)} keypoints, COCO's people have 17")

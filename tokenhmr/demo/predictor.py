@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from torch import nn
 
 from tokenhmr.camera import view_of, view_translation
 from tokenhmr.data.crop import crop, crop_matrix, square_side
-from tokenhmr.demo.camera import Camera, assumed_camera, centred, turns_to_rays
-from tokenhmr.demo.detector import check_boxes, check_inside
+from tokenhmr.demo.camera import Camera, assumed_camera, said_camera, turns_to_rays
+from tokenhmr.demo.detector import Numbers, as_boxes, as_scores, check_inside
 from tokenhmr.rotations import matrix_to_axis_angle
 from tokenhmr.structs import Prediction, asks_view, normalise
 
@@ -52,23 +52,41 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """People to be looked at in one picture. The picture may be smaller than the numbers say: see ``zoom``."""
+    """People to be looked at in one picture, of which nothing is kept but their crops."""
 
-    image: UInt8[np.ndarray, "height width 3"]  # RGB
+    crops: Sequence[UInt8[np.ndarray, "256 256 3"]]
     boxes: Float[np.ndarray, "person 4"]  # left, top, right, bottom, pixels
     scores: Float[np.ndarray, " person"]
     camera: Camera
-    zoom: float = 1.0  # pixels of ``image`` for one of ``boxes`` and ``camera``
+    held: int  # bytes of the picture: the tag may hold it
     tag: Any = None  # comes back with the answer
+
+    @staticmethod
+    def cut(
+        image: UInt8[np.ndarray, "height width 3"],  # RGB
+        boxes: Float[np.ndarray, "person 4"],
+        scores: Float[np.ndarray, " person"],
+        camera: Camera,
+        *,
+        zoom: float = 1.0,  # pixels of ``image`` for one of ``boxes`` and ``camera``: a huge picture is read smaller
+        tag: Any = None,
+    ) -> Question:
+        """The question about these boxes. Whatever can be wrong with one picture is raised here, not while batches run."""
+        squares = (_square(box) for box in boxes)
+        crops = [crop(image, crop_matrix(center * zoom, side * zoom)) for center, side in squares]
+        return Question(crops=crops, boxes=boxes, scores=scores, camera=camera, held=image.nbytes, tag=tag)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Waiting:
-    """A question whose crops are cut: of its picture nothing is kept but what the tag holds."""
+    """A question and its people as far as they are known."""
 
     question: Question
-    crops: list[UInt8[np.ndarray, "256 256 3"]]
     people: list[Person]
+
+    @property
+    def missing(self) -> int:
+        return len(self.question.crops) - len(self.people)
 
 
 class Predictor:
@@ -77,8 +95,11 @@ class Predictor:
     MOST_HELD = 256 * 2**20  # bytes of pictures that wait for a batch to be full
 
     def __init__(self, model: nn.Module, *, batch_size: int = 16) -> None:
-        if batch_size < 1:
-            raise ValueError(f"people are looked at 1 or more at a time, not {batch_size}")
+        if not isinstance(model, nn.Module):
+            given = f"{model!r:.60}" if isinstance(model, str) else type(model).__name__
+            raise ValueError(f'a Predictor holds a model, tokenhmr.Predictor(tokenhmr.load("default")), not {given}')
+        if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+            raise ValueError(f"people are looked at 1 or more at a time, a whole number, not {batch_size!r}")
         self.model = model.eval()
         self.batch_size = batch_size
 
@@ -90,9 +111,9 @@ class Predictor:
     def __call__(
         self,
         image: UInt8[np.ndarray, "height width 3"],  # RGB
-        boxes: Float[np.ndarray, "person 4"],  # left, top, right, bottom, pixels
+        boxes: Numbers,  # (people, 4): left, top, right, bottom, pixels; four numbers alone are one person
         *,
-        scores: Float[np.ndarray, " person"] | None = None,
+        scores: Numbers | None = None,  # (people)
         focal: float | None = None,  # pixels; None: what ``assumed_camera`` says
         camera: Camera | None = None,  # in place of focal: the whole camera
     ) -> list[Person]:
@@ -103,17 +124,15 @@ class Predictor:
         bodies stay as the official demo leaves them. A model that is told the camera speaks in its axes already.
         """
         check_picture(image)
-        check_boxes(boxes)
+        boxes = as_boxes(boxes)
         size = (image.shape[1], image.shape[0])
         check_inside(boxes, size)
-        if scores is not None and len(scores) != len(boxes):
-            raise ValueError(f"{len(boxes)} boxes and {len(scores)} scores")
-        if focal is not None and (camera is not None or not (math.isfinite(focal) and focal > 0)):
-            raise ValueError(f"focal is a number of pixels above zero, in place of a camera; it is {focal}")
+        if focal is not None and camera is not None:
+            raise ValueError("focal stands in place of a camera: one of them")
         if camera is None:
-            camera = assumed_camera(size, wide=self.asks_view) if focal is None else centred(float(focal), size, source="user")
-        scores = np.ones(len(boxes)) if scores is None else scores
-        ((_, people),) = self.stream([Question(image=image, boxes=boxes, scores=scores, camera=camera)])
+            camera = assumed_camera(size, wide=self.asks_view) if focal is None else said_camera(focal, size)
+        told = np.ones(len(boxes)) if scores is None else as_scores(scores, len(boxes))
+        ((_, people),) = self.stream([Question.cut(image, boxes, told, camera)])
         return people
 
     def stream(self, questions: Iterable[Question]) -> Iterator[tuple[Any, list[Person]]]:
@@ -121,31 +140,30 @@ class Predictor:
         waiting: list[_Waiting] = []
         count, held = 0, 0
         for question in questions:
-            crops = _crops(question)
-            waiting.append(_Waiting(question=replace(question, image=_NO_PIXELS), crops=crops, people=[]))
-            count, held = count + len(crops), held + question.image.nbytes
+            waiting.append(_Waiting(question=question, people=[]))
+            count, held = count + len(question.crops), held + question.held
             if count >= self.batch_size or held > self.MOST_HELD:
                 # A crowd may be larger than a batch; who is left over waits for the next pictures, unless memory says no.
                 yield from self._answer(waiting, keep=count % self.batch_size if held <= self.MOST_HELD else 0)
-                count, held = sum(len(each.crops) - len(each.people) for each in waiting), 0
+                count, held = sum(each.missing for each in waiting), 0
         yield from self._answer(waiting, keep=0)
 
     def _answer(self, waiting: list[_Waiting], *, keep: int) -> Iterator[tuple[Any, list[Person]]]:
         """Look at all crops that wait but the last ``keep``; whole questions leave the list."""
-        todo = [(each, row) for each in waiting for row in range(len(each.people), len(each.crops))]
+        todo = [(each, row) for each in waiting for row in range(len(each.people), len(each.question.crops))]
         todo = todo[: len(todo) - keep]
         for first in range(0, len(todo), self.batch_size):
             some = todo[first : first + self.batch_size]
             for (each, _), person in zip(some, self._some(some), strict=True):
                 each.people.append(person)
-        while waiting and len(waiting[0].people) == len(waiting[0].crops):
+        while waiting and not waiting[0].missing:
             each = waiting.pop(0)
             yield each.question.tag, each.people
 
     @torch.inference_mode()
     def _some(self, rows: Sequence[tuple[_Waiting, int]]) -> list[Person]:
         device = next(self.model.parameters()).device
-        pixels = np.stack([each.crops[row] for each, row in rows])
+        pixels = np.stack([each.question.crops[row] for each, row in rows])
         images = normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device))
         views = np.stack([_view(each.question, row) for each, row in rows]).astype(np.float32)
         prediction: Prediction = (
@@ -156,16 +174,6 @@ class Predictor:
             _place({name: column[number] for name, column in columns.items()}, each.question, row, turn=not self.asks_view)
             for number, (each, row) in enumerate(rows)
         ]
-
-
-_NO_PIXELS = np.zeros((0, 0, 3), dtype=np.uint8)
-
-
-def _crops(question: Question) -> list[UInt8[np.ndarray, "256 256 3"]]:
-    return [
-        crop(question.image, crop_matrix(center * question.zoom, side * question.zoom))
-        for center, side in (_square(box) for box in question.boxes)
-    ]
 
 
 def _square(box: Float[np.ndarray, "4"]) -> tuple[Float64[np.ndarray, "2"], float]:
@@ -229,5 +237,10 @@ def _columns(prediction: Prediction) -> dict[str, np.ndarray]:
 
 def check_picture(image: UInt8[np.ndarray, "height width 3"]) -> None:
     """Refuse what is no RGB picture of eight bits, naming what it is."""
+    if not isinstance(image, np.ndarray):
+        raise ValueError(
+            f"a picture is a uint8 RGB array (height, width, 3), this is of type {type(image).__name__}: "
+            "np.asarray(PIL.Image.open(path).convert('RGB')) is one"
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(f"a picture is uint8 of shape (height, width, 3), this is {image.dtype} of {image.shape}")

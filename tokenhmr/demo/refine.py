@@ -198,5 +198,5 @@ class Refinement:
 
     def __call__(self, people: People, scene: Scene) -> People:
         """People of a scene that the file speaks of, fitted; others as they are."""
-        frames = self.keypoints.of(scene.name)
+        frames = self.keypoints.of(scene.source or scene.name)
         return people if frames is None or not len(people) else self.refiner(people, scene, assign(people, scene, frames))

@@ -88,6 +88,7 @@ class Scene:
     """A picture (one frame, no rate) or a clip, and what made the people in it."""
 
     name: str  # of the input, without its folder
+    source: str = ""  # its path, by which files of keypoints go; without one they go by its name
     frames: tuple[Frame, ...]
     rate: Fraction | None  # frames a second; None for a picture. Exact times are the frames' own
     body: Body

@@ -56,7 +56,7 @@ class Tools:
 
     def identity(self, source: Input) -> str:
         """Tells a run on this input from others. May raise ``OSError``."""
-        return fingerprint(source.files, {**self.settings, "boxes": self.listed.about(source.name)})
+        return fingerprint(source.files, {**self.settings, "boxes": self.listed.about(source.key)})
 
     def folder(self, source: Input) -> Path:
         """Where its results go."""
@@ -124,20 +124,20 @@ def _question(source: Input, tools: Tools, report: Report) -> Question | None:
     picture = open_picture(source.path)
     camera = tools.cameras.camera(name=source.name, number=0, size=picture.size, exif=picture.focal)
     found = find_people(
-        picture.image, source.name, listed=tools.listed, detector=tools.detector, fallback=tools.fallback, zoom=picture.zoom
+        picture.image, source.key, listed=tools.listed, detector=tools.detector, fallback=tools.fallback, zoom=picture.zoom
     )
     boxes = found.boxes
     report.detail(f"{source.path}: {picture.size[0]}x{picture.size[1]}, focal {camera.focal[0]:.0f} px ({camera.source})")
     frame = Frame(number=0, time=0.0, size=picture.size, camera=camera, name=source.name, boxes=boxes.source)
     looked = _Looked(source=source, picture=picture, frame=frame, identity=identity, note=found.note)
-    return Question(image=picture.image, boxes=boxes.xyxy, scores=boxes.scores, camera=camera, zoom=picture.zoom, tag=looked)
+    return Question.cut(picture.image, boxes.xyxy, boxes.scores, camera, zoom=picture.zoom, tag=looked)
 
 
 def _finish(looked: _Looked, people: People, tools: Tools) -> Path:
     image = looked.picture.image
     scene = Scene(
-        name=looked.source.name, frames=(looked.frame,), rate=None, body=tools.body, about=tools.about,
-        pictures=(lambda: iter([image])) if tools.show_pictures else None, renderer=tools.renderer,
+        name=looked.source.name, source=looked.source.key, frames=(looked.frame,), rate=None, body=tools.body,
+        about=tools.about, pictures=(lambda: iter([image])) if tools.show_pictures else None, renderer=tools.renderer,
     )  # fmt: skip
     if tools.refinement is not None:
         people = tools.refinement(people, scene)

@@ -56,9 +56,9 @@ def open_tools(options: argparse.Namespace, sources: Sequence[Input]) -> Tools:
         raise ValueError(f"--max-gap is zero or more seconds, not {options.max_gap}")
     if options.threshold is not None and math.isnan(options.threshold):
         raise ValueError("--threshold is a number, not nan")
-    keypoints = None if options.refine is None else read_keypoints(options.refine)
-    around = None if keypoints is None else keypoints.boxes([source.name for source in sources])
-    listed = _listed(options) if around is None or options.boxes else around
+    paths = [source.path for source in sources]
+    keypoints = None if options.refine is None else read_keypoints(options.refine).of_inputs(paths)
+    listed = _listed(options).of_inputs(paths) if keypoints is None or options.boxes else keypoints.boxes()
     if options.renderer == "pytorch3d":
         load_pytorch3d()
     device = choose_device(options.device)
@@ -95,10 +95,10 @@ def open_tools(options: argparse.Namespace, sources: Sequence[Input]) -> Tools:
 
 def without_effect(options: argparse.Namespace, tools: Tools, sources: Sequence[Input]) -> Iterator[str]:
     """A line for each option that was given and touches none of the inputs: a name may be misspelt."""
-    names = {source.name for source in sources}
+    names = {source.key for source in sources}
     if options.boxes is not None and not any(tools.listed.about(name) for name in names):
         yield f"{options.boxes}: no input has a name that stands in it: all are searched"
-    if tools.refinement is not None and all(tools.refinement.keypoints.of(name) is None for name in names):
+    if tools.refinement is not None and not names & tools.refinement.keypoints.named:
         yield f"{options.refine}: no input has a name that stands in it: nobody is fitted"
     cameras = tools.cameras.file
     if cameras is not None and cameras.by_frame and not _named(cameras, sources):

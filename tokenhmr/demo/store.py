@@ -101,6 +101,7 @@ class FrameNote:
     size: tuple[int, int]  # width, height
     boxes: str  # their source
     focal: float | None  # that its EXIF claims
+    lost: str = ""  # why it has no picture
 
 
 class Progress:
@@ -133,7 +134,7 @@ class Progress:
 
     def save(self, number: int, people: People, frames: Sequence[FrameNote]) -> None:
         """Keep a piece; it is there as a whole or not at all."""
-        notes = [[*frame.time.as_integer_ratio(), *frame.size, frame.boxes, frame.focal] for frame in frames]
+        notes = [[*frame.time.as_integer_ratio(), *frame.size, frame.boxes, frame.focal, frame.lost] for frame in frames]
         path = self.piece(number, "npz")
         temporary = path.with_suffix(".new.npz")
         try:
@@ -149,9 +150,9 @@ class Progress:
         while self.piece(number, "npz").is_file():
             with np.load(self.piece(number, "npz"), allow_pickle=False) as file:
                 columns = {name: file[name] for name in file.files if name != "notes"}
-                for top, bottom, width, height, boxes, focal in json.loads(str(file["notes"])):
-                    time = Fraction(top, bottom)
-                    frames.append(FrameNote(time=time, size=(width, height), boxes=boxes, focal=focal))
+                for top, bottom, width, height, boxes, focal, lost in json.loads(str(file["notes"])):
+                    size = (width, height)
+                    frames.append(FrameNote(time=Fraction(top, bottom), size=size, boxes=boxes, focal=focal, lost=lost))
             people.append(People(**columns))
             number += 1
         return people, frames

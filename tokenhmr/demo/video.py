@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from tokenhmr.demo.inputs import Input
-from tokenhmr.demo.pictures import BadPicture, open_picture
+from tokenhmr.demo.numbered import find_places, read_frames
+from tokenhmr.demo.pictures import BadPicture
 
 ENCODERS = ("libx264", "libopenh264", "mpeg4")  # the first that this FFmpeg has
 QUALITY = "18"  # x264's constant rate factor: no difference is seen
@@ -33,6 +34,7 @@ class Moment:
     time: Fraction  # seconds since the first frame
     image: UInt8[np.ndarray, "height width 3"]  # RGB, upright
     focal: float | None = None  # as a numbered frame's EXIF says
+    lost: str = ""  # why a numbered frame has no picture: it is black then
 
 
 @dataclass(kw_only=True)
@@ -52,7 +54,7 @@ class Clip:
 def open_clip(source: Input, *, rate: Fraction | None = None) -> Clip:
     """A clip, known to open. ``rate`` is that of numbered frames. Raises ``BadPicture`` with one line."""
     if source.frames:
-        return Clip(source=source, rate=rate or USUAL_RATE, expected=len(source.frames))
+        return Clip(source=source, rate=rate or USUAL_RATE, expected=find_places(source.frames).count)
     with _opened(source.path) as container:
         stream = container.streams.video[0]
         claimed = stream.average_rate or stream.guessed_rate or stream.base_rate
@@ -149,27 +151,11 @@ def _upright(frame: Any, size: tuple[int, int]) -> UInt8[np.ndarray, "height wid
 
 
 def _numbered_frames(clip: Clip, first: int) -> Iterator[Moment]:
-    size: tuple[int, ...] | None = None
-    wrong = []
-    number = 0
-    for path in clip.source.frames:
-        try:
-            picture = open_picture(path) if number >= first or size is None else None
-        except BadPicture as error:
-            wrong.append(f"{path.name}: {error}")
-            continue
-        if picture is not None:
-            size = size or picture.image.shape
-            if picture.image.shape != size:
-                wrong.append(f"{path.name}: of another size than the first")
-                continue
-            if number >= first:
-                focal = None if picture.focal is None else picture.focal * picture.zoom
-                yield Moment(number=number, time=number / clip.rate, image=picture.image, focal=focal)
-        number += 1
-    if size is None:
-        raise BadPicture(f"not one of its {len(clip.source.frames)} frames can be read ({wrong[0]})")
-    clip.note = f"{len(wrong)} of {len(clip.source.frames)} frames left out ({wrong[0]})" if wrong else ""
+    places = find_places(clip.source.frames)
+    clip.note = places.note
+    for frame in read_frames(places, first):
+        time = frame.number / clip.rate
+        yield Moment(number=frame.number, time=time, image=frame.image, focal=frame.focal, lost=frame.lost)
 
 
 class VideoWriter:
