@@ -1,6 +1,7 @@
 """Whose word counts for a camera, and that bodies stand before it where the crop saw them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +100,25 @@ def test_each_frame_may_have_its_own_camera(tmp_path):
     assert [find(both, "clip.mp4", number).focal[0] for number in (0, 1, 2)] == [600, 500, 600]
     with pytest.raises(ValueError, match="no camera for frame 7 of"):
         find({"frames": {"1": own}}, "clip.mp4", 7)
+
+
+def test_folders_tell_cameras_apart(tmp_path):
+    file = tmp_path / "cam.json"
+    near, far = {"focal": 500, "center": [1, 1]}, {"focal": 900, "center": [1, 1]}
+    paths = [Path("/x/s1/0001.jpg"), Path("/x/s2/0001.jpg"), Path("/x/c.mp4")]
+
+    def focal(frames, path, number=0, **beside):
+        file.write_text(json.dumps({"frames": frames, **beside}))
+        return read_cameras(file).of_inputs(paths).camera(name=str(path), number=number).focal[0]
+
+    apart = {"s1/0001.jpg": near, "s2/0001.jpg": far}
+    assert [focal(apart, path) for path in paths[:2]] == [500, 900]
+    assert [focal({"0001.jpg": far}, path) for path in paths[:2]] == [900, 900], "a bare name is about both"
+    assert [focal({"x/c.mp4": near, "x/c.mp4#2": far}, paths[2], number) for number in (1, 2)] == [500, 900]
+    assert [focal({"c.mp4#2": far, "1": near}, paths[2], number) for number in (1, 2)] == [500, 900]
+    with pytest.raises(ValueError, match="cannot be told"):
+        focal({"elsewhere/0001.jpg": near}, paths[0], focal=700, center=[1, 1])
+    assert focal({"elsewhere/0001.jpg": near}, paths[2], focal=700, center=[1, 1]) == 700
 
 
 @pytest.mark.parametrize(

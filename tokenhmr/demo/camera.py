@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float64
+
+from tokenhmr.demo.names import match_names, split_frame
 
 FULL_FRAME = math.hypot(36, 24)  # millimetres: diagonal of the frame that "35 mm equivalent" speaks of (CIPA DCG-001)
 INCH, CENTIMETRE, MILLIMETRE = 25.4, 10.0, 1.0
@@ -96,19 +98,32 @@ class CameraFile:
     path: Path
     common: Camera | None
     by_frame: Mapping[str, Camera]
+    wrong: Mapping[str, str] = field(default_factory=dict)  # inputs of which it cannot be told whether they are meant, and why
+
+    def of_inputs(self, paths: Sequence[Path]) -> CameraFile:
+        """The same by the paths of inputs, as text: see ``names.match_names``. What has a number alone stays as it is."""
+        keys: dict[str, list[str]] = {}
+        for key in self.by_frame:
+            keys.setdefault(key if key.isdigit() else split_frame(key)[0], []).append(key)
+        found, wrong = match_names([name for name in keys if not name.isdigit()], paths)
+        renamed = {path + split_frame(key)[1]: self.by_frame[key] for path, name in found.items() for key in keys[name]}
+        numbered = {key: camera for key, camera in self.by_frame.items() if key.isdigit()}
+        return replace(self, by_frame=numbered | renamed, wrong=wrong)
 
     def about(self, name: str, *, moves: bool) -> bool:
         """Whether one of the frames is of this picture or clip; what has a number alone is a frame of any clip."""
-        mine = (key.partition("#")[0] == name for key in self.by_frame)
-        return any(mine) or any(key.isdigit() and (moves or int(key) == 0) for key in self.by_frame)
+        mine = (key == name or split_frame(key)[0] == name for key in self.by_frame)
+        return name in self.wrong or any(mine) or any(key.isdigit() and (moves or int(key) == 0) for key in self.by_frame)
 
     def camera(self, *, name: str, number: int) -> Camera:
-        """The camera of one frame. Raises ``ValueError`` where the file has none."""
+        """The camera of one frame. Raises ``ValueError`` where the file has none, or it cannot be told which."""
+        if name in self.wrong:
+            raise ValueError(f"{self.path}: {self.wrong[name]}")
         for key in (f"{name}#{number}", name, str(number)):
             if key in self.by_frame:
                 return self.by_frame[key]
         if self.common is None:
-            raise ValueError(f"{self.path} has no camera for frame {number} of {name}")
+            raise ValueError(f"{self.path} has no camera for frame {number} of {Path(name).name}")
         return self.common
 
 

@@ -123,13 +123,12 @@ def _look(clip: Clip, progress: Progress, tools: Tools, report: Report, *, detec
 
 
 def _questions(clip: Clip, first: int, tools: Tools, detector: Detector) -> Iterator[Question]:
-    name = clip.source.name
     for moment in clip.moments(first):
         size = (moment.image.shape[1], moment.image.shape[0])
         if moment.lost:  # nobody is looked for, whatever a file of boxes says of this frame
             camera, boxes = assumed_camera(size), nobody()
         else:
-            camera = tools.cameras.camera(name=name, number=moment.number, size=size, exif=moment.focal)
+            camera = tools.cameras.camera(name=clip.source.key, number=moment.number, size=size, exif=moment.focal)
             boxes = find_people(
                 moment.image, clip.source.key, listed=tools.listed, detector=detector, fallback=False, number=moment.number
             ).boxes
@@ -158,11 +157,11 @@ def _cameras(source: Input, seen: Sequence[FrameNote], tools: Tools) -> Iterator
     for number, note in enumerate(seen):
         last = last if note.lost else number
         try:
-            yield tools.cameras.camera(name=source.name, number=number, size=note.size, exif=seen[last].focal)
+            yield tools.cameras.camera(name=source.key, number=number, size=note.size, exif=seen[last].focal)
         except ValueError:
             if not note.lost:
                 raise
-            yield tools.cameras.camera(name=source.name, number=last, size=note.size, exif=seen[last].focal)
+            yield tools.cameras.camera(name=source.key, number=last, size=note.size, exif=seen[last].focal)
 
 
 def improve(people: People, scene: Scene, tools: Tools) -> People:

@@ -122,7 +122,7 @@ def _question(source: Input, tools: Tools, report: Report) -> Question | None:
         report.already(str(source.path), name=source.name, folder=str(folder))
         return None
     picture = open_picture(source.path)
-    camera = tools.cameras.camera(name=source.name, number=0, size=picture.size, exif=picture.focal)
+    camera = tools.cameras.camera(name=source.key, number=0, size=picture.size, exif=picture.focal)
     found = find_people(
         picture.image, source.key, listed=tools.listed, detector=tools.detector, fallback=tools.fallback, zoom=picture.zoom
     )

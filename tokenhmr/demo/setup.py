@@ -125,14 +125,19 @@ def _cameras(options: argparse.Namespace, sources: Sequence[Input]) -> CameraCho
     choice = CameraChoice() if options.focal is None else parse_focal(options.focal)
     if options.camera is None:
         return choice
-    file = read_cameras(options.camera)
-    if file.common is None and not _named(file, sources):
-        raise ValueError(f"{options.camera}: its frames name no input, and there is no camera for all: {_some(file.by_frame)}")
+    said = read_cameras(options.camera)
+    file = said.of_inputs([source.path for source in sources])
+    if not _named(file, sources):
+        if said.common is None:
+            raise ValueError(
+                f"{options.camera}: its frames name no input, and there is no camera for all: {_some(said.by_frame)}"
+            )
+        file = replace(file, by_frame=said.by_frame)  # as they are called: ``without_effect`` tells of them
     return replace(choice, file=file)
 
 
 def _named(cameras: CameraFile, sources: Sequence[Input]) -> bool:
-    return any(cameras.about(source.name, moves=source.is_clip) for source in sources)
+    return any(cameras.about(source.key, moves=source.is_clip) for source in sources)
 
 
 def _some(names: Iterable[str], most: int = 3) -> str:
