@@ -35,8 +35,9 @@ QUIET = ["picture_every=null", "trackers=[]"]  # for who looks at neither
 TINY_IMAGES = [
     "steps=2", "batch_size=16", "workers=0", "log_every=1", "evaluate_every=2", "save_every=2", "picture_every=2",
     "model.backbone.width=64", "model.backbone.depth=1", "model.backbone.heads=1", "model.decoder.width=32",
-    "model.decoder.depth=1", "synthetic.train=12", "synthetic.pseudo=4", "synthetic.test=4", "synthetic.workers=0",
+    "model.decoder.depth=1",
 ]  # fmt: skip
+FEW = ["synthetic.train=12", "synthetic.pseudo=4", "synthetic.test=4", "synthetic.workers=0"]  # for who makes them himself
 
 
 def alone(folder):
@@ -178,7 +179,7 @@ def models(tokenizers, tmp_path_factory):
     # As many doubtful labels as exact ones, so that some are in every batch.
     (folder / "mixture.yaml").write_text(re.sub(r"weight: [\d.]+", "weight: 1.0", mixture))
     common = [*TINY_IMAGES, f"tokenizer_weights={tokenizers[0] / 'one' / 'best'}", f"data_list={folder / 'mixture.yaml'}"]
-    (two,) = finish(start(folder, *TORCHRUN, IMAGES, *common, f"out={folder / 'two'}"))
+    (two,) = finish(start(folder, *TORCHRUN, IMAGES, *common, *FEW, f"out={folder / 'two'}"))
     pictures = f"data_root={folder / 'two' / 'pictures'}"
     (one,) = finish(start(folder, *ACCELERATE, IMAGES, *common, pictures, f"out={folder / 'one'}"))
     return folder, (one, two)
