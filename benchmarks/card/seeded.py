@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from study.judge import drawn_means
 
 from tokenhmr.evaluation.intervals import level
 
@@ -17,13 +18,10 @@ def interval(values: Float[np.ndarray, "seed row"], clips: Sequence[str], *, dra
     say nothing of others.
     """
     names, place = np.unique(np.asarray(clips), return_inverse=True)
-    seeds, count = len(values), len(names)
+    count = len(names)
     if count < 2:
         raise ValueError(f"rows of {count} clip say nothing of other clips: an interval needs two")
     sums = np.stack([np.bincount(place, row, minlength=count) for row in values])
-    generator = np.random.default_rng(0)
-    drawn_clips = generator.multinomial(count, np.full(count, 1 / count), size=draws)
-    drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
-    means = (drawn_seeds @ sums * drawn_clips).sum(axis=1) / (drawn_clips @ np.bincount(place))
+    means = drawn_means(sums, np.bincount(place), draws=draws)
     tail = level(count)
     return [float(values.mean()), *(float(end) for end in np.quantile(means, (tail, 1 - tail)))]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from .design import DRAWS, HEADS, MARGIN_MM
 
@@ -206,13 +206,19 @@ def interval(
 
 def bootstrap(values: Float[np.ndarray, "seed clip"], counts: Float[np.ndarray, " clip"]) -> Interval:
     """Clips and seeds drawn anew, together; a clip weighs as many rows as it has."""
+    low, high = np.quantile(drawn_means(values, counts, draws=DRAWS), (0.025, 0.975))
+    return Interval(float(values.mean(axis=0).sum() / counts.sum()), float(low), float(high), len(values))
+
+
+def drawn_means(
+    sums: Float[np.ndarray, "seed clip"], counts: Shaped[np.ndarray, " clip"], *, draws: int
+) -> Float[np.ndarray, " draw"]:
+    """Means over rows of so many draws of clips and seeds, by each clip's sum and its number of rows; always the same draws."""
     generator = np.random.default_rng(0)
-    seeds, clips = values.shape
-    drawn_clips = generator.multinomial(clips, np.full(clips, 1 / clips), size=DRAWS)
-    drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=DRAWS) / seeds
-    means = (drawn_seeds @ values * drawn_clips).sum(axis=1) / (drawn_clips @ counts)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Interval(float(values.mean(axis=0).sum() / counts.sum()), float(low), float(high), seeds)
+    seeds, clips = sums.shape
+    drawn_clips = generator.multinomial(clips, np.full(clips, 1 / clips), size=draws)
+    drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
+    return (drawn_seeds @ sums * drawn_clips).sum(axis=1) / (drawn_clips @ counts)
 
 
 def word(found: Interval | None) -> str:

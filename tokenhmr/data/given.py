@@ -12,7 +12,8 @@ from jaxtyping import Float
 from tokenhmr.skeleton import JOINTS44, subset
 
 _JOINTS_TO_PERSON = 1.2  # joints lie inside the skin
-MOST_BOX = 20  # in sides of the picture: larger ones are slips, and nobody could be seen in them
+# Sides of the picture: larger boxes are slips. Of somebody whose face fills the picture, the body is eight times as large.
+MOST_BOX = 20
 
 # What is meant, or anything that a JSON may hold in its place: that gets a line here, not an error of types.
 Joints = Mapping[str, Sequence[float | int]] | Any  # by names of skeleton.JOINTS44

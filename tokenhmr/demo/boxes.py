@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from tokenhmr.demo.detector import LEAST_SIDE, Boxes, Detector, FullPicture, check_boxes, check_inside, nobody
-from tokenhmr.demo.names import match_names, split_frame
+from tokenhmr.demo.names import renamed, split_frame
 from tokenhmr.demo.pictures import BadPicture, shows_nothing
 
 PERSON = "person"  # COCO's name of the category
@@ -40,15 +40,11 @@ class Listed:
 
     def of_inputs(self, paths: Sequence[Path]) -> Listed:
         """The same by the paths of inputs, as text: see ``names.match_names``."""
-        keys: dict[str, list[str]] = {}
-        for key in dict.fromkeys([*self.boxes, *self.wrong]):
-            keys.setdefault(split_frame(key)[0], []).append(key)
-        found, wrong = match_names(keys, paths)
-        renamed = [(key, path + split_frame(key)[1]) for path, name in found.items() for key in keys[name]]
+        pairs, wrong = renamed([*self.boxes, *self.wrong], paths)
         return Listed(
-            boxes={new: self.boxes[key] for key, new in renamed if key in self.boxes},
-            wrong={new: self.wrong[key] for key, new in renamed if key in self.wrong} | wrong,
-            notes={new: self.notes[key] for key, new in renamed if key in self.notes},
+            boxes={new: self.boxes[key] for key, new in pairs if key in self.boxes},
+            wrong={new: self.wrong[key] for key, new in pairs if key in self.wrong} | wrong,
+            notes={new: self.notes[key] for key, new in pairs if key in self.notes},
         )
 
     def find(self, name: str, number: int | None = None) -> Boxes | None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float64
 
-from tokenhmr.demo.names import match_names, split_frame
+from tokenhmr.demo.names import renamed, split_frame
 
 FULL_FRAME = math.hypot(36, 24)  # millimetres: diagonal of the frame that "35 mm equivalent" speaks of (CIPA DCG-001)
 INCH, CENTIMETRE, MILLIMETRE = 25.4, 10.0, 1.0
@@ -102,13 +102,9 @@ class CameraFile:
 
     def of_inputs(self, paths: Sequence[Path]) -> CameraFile:
         """The same by the paths of inputs, as text: see ``names.match_names``. What has a number alone stays as it is."""
-        keys: dict[str, list[str]] = {}
-        for key in self.by_frame:
-            keys.setdefault(key if key.isdigit() else split_frame(key)[0], []).append(key)
-        found, wrong = match_names([name for name in keys if not name.isdigit()], paths)
-        renamed = {path + split_frame(key)[1]: self.by_frame[key] for path, name in found.items() for key in keys[name]}
+        pairs, wrong = renamed([key for key in self.by_frame if not key.isdigit()], paths)
         numbered = {key: camera for key, camera in self.by_frame.items() if key.isdigit()}
-        return replace(self, by_frame=numbered | renamed, wrong=wrong)
+        return replace(self, by_frame=numbered | {new: self.by_frame[key] for key, new in pairs}, wrong=wrong)
 
     def about(self, name: str, *, moves: bool) -> bool:
         """Whether one of the frames is of this picture or clip; what has a number alone is a frame of any clip."""

@@ -11,14 +11,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64, Shaped, UInt8
 
+from tokenhmr.data.given import MOST_BOX
 from tokenhmr.models.finder import MULTIPLE, TWICE, PersonFinder, read_people
 from tokenhmr.rectangles import overlap, suppress
 from tokenhmr.structs import normalise
 
 LEAST_SIDE = 1  # pixels of a box
-# A box's longer side in units of the picture's. Of somebody whose face fills the picture the body is eight times as large.
-MOST_PICTURES = 20
-
 
 # What people have numbers in.
 Numbers = Shaped[np.ndarray, "..."] | Shaped[torch.Tensor, "..."] | Sequence[Any]
@@ -107,10 +105,10 @@ def check_inside(boxes: Float[np.ndarray, "person 4"], size: tuple[int, int]) ->
     if (shared <= 0).any():
         row = int(np.argmax((shared <= 0).any(axis=1)))
         raise ValueError(f"box {boxes[row].tolist()} lies outside the picture of {size[0]}x{size[1]} pixels")
-    large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) > MOST_PICTURES * max(size)
+    large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) > MOST_BOX * max(size)
     if large.any():
         row = int(np.argmax(large))
-        limit = f"more than {MOST_PICTURES} times as large as"
+        limit = f"more than {MOST_BOX} times as large as"
         raise ValueError(f"box {boxes[row].tolist()} is {limit} the picture of {size[0]}x{size[1]} pixels")
 
 

@@ -13,6 +13,16 @@ def split_frame(key: str) -> tuple[str, str]:
     return (name, mark + number) if mark and number.isdecimal() else (key, "")
 
 
+def renamed(keys: Iterable[str], paths: Sequence[Path]) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Keys (``a.jpg``, ``clip.mp4#12``), each with the same of the path that it speaks of; and the paths of which that cannot
+    be told, each with the reason. A key of two paths stands twice, one of none not at all."""
+    called: dict[str, list[str]] = {}
+    for key in keys:
+        called.setdefault(split_frame(key)[0], []).append(key)
+    found, wrong = match_names(called, paths)
+    return [(key, path + split_frame(key)[1]) for path, name in found.items() for key in called[name]], wrong
+
+
 def match_names(names: Iterable[str], paths: Sequence[Path]) -> tuple[dict[str, str], dict[str, str]]:
     """For each path, as text, the name that speaks of it; and the reason for each of which that cannot be told.
 
